@@ -1,0 +1,98 @@
+#pragma once
+// Runs LogQL over a store: the door that the HTTP API, the ruler and the tests use.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "proto/base/clock.h"
+#include "proto/base/status.h"
+#include "proto/model/entry.h"
+#include "proto/model/labels.h"
+#include "store/store.h"
+
+namespace skald::query {
+
+struct QueryRequest {
+  std::string tenant = "fake";
+  std::string text;                      // LogQL
+  bool instant = false;                  // true: one evaluation at end_ns
+  model::TimestampNs start_ns = 0;       // log queries: [start, end); metric: start, +step, <= end
+  model::TimestampNs end_ns = 0;
+  std::int64_t step_ns = 0;              // metric range queries; > 0
+  std::int64_t interval_ns = 0;          // log queries: at most one entry per stream and interval
+  std::uint32_t limit = 100;             // log queries: entries in all
+  model::Direction direction = model::Direction::kBackward;
+  std::int64_t timeout_ns = 60 * base::kNsPerSecond;
+  const std::atomic<bool>* cancelled = nullptr;
+};
+
+struct LogEntry {
+  model::TimestampNs timestamp_ns = 0;
+  std::string line;
+  // Kept apart for `categorize-labels`; index labels are LogStream::labels.
+  model::Labels metadata;
+  model::Labels parsed;
+};
+
+struct LogStream {
+  model::Labels labels;                  // index labels after the pipeline (drop, keep, format)
+  std::vector<LogEntry> entries;         // in the request's direction
+};
+
+struct Sample {
+  std::int64_t timestamp_ms = 0;
+  double value = 0;
+};
+
+struct Series {
+  model::Labels labels;
+  std::vector<Sample> samples;           // ascending; instant: exactly one
+};
+
+struct Streams { std::vector<LogStream> streams; };
+struct Matrix { std::vector<Series> series; };
+struct Vector { std::vector<Series> series; };   // one sample each; in result order
+struct Scalar { Sample sample; };
+
+struct QueryStats {
+  std::uint64_t bytes_processed = 0;     // of lines the query looked at, uncompressed
+  std::uint64_t lines_processed = 0;
+  std::uint64_t entries_returned = 0;
+  std::uint64_t post_filter_lines = 0;
+  std::uint64_t parts = 0, blocks = 0, blocks_skipped = 0, bytes_read = 0, bytes_decoded = 0;
+  double exec_seconds = 0;
+};
+
+struct QueryResult {
+  std::variant<Streams, Matrix, Vector, Scalar> data;
+  std::vector<std::string> warnings;
+  QueryStats stats;
+};
+
+struct EngineOptions {
+  unsigned workers = 2;                          // threads per query
+  std::uint64_t memory_max = 256U << 20;         // per query, hard: kResourceExhausted beyond
+  std::uint64_t regex_memory_max = 8U << 20;     // RE2 budget per expression
+  std::uint32_t series_max = 0;                  // 0: no limit
+  std::size_t query_bytes_max = 128U << 10;      // longer texts are refused
+};
+
+// Errors: kInvalidArgument carries Loki's wording ("parse error at line 1, col 5: ..."), which is
+// what clients match on; kDeadlineExceeded, kCancelled, kResourceExhausted as they say.
+class Engine {
+ public:
+  // Borrows store and clock; both outlive the engine. Safe from any thread.
+  Engine(store::Store& store, const base::Clock& clock, EngineOptions options);
+  ~Engine();
+  base::Result<QueryResult> run(const QueryRequest& request) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace skald::query

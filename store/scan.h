@@ -1,0 +1,241 @@
+#pragma once
+// The one read door of the store. A query opens a Scan (which pins a consistent set of parts and
+// the head), and visits Blocks: rows that share one shape, held in typed columns. The store knows
+// no LogQL: a query hands it line filters and value predicates through the small interfaces below,
+// and asks only for the columns and rows it needs (late materialization).
+//
+// Threads: a Scan runs its visitor on several workers at once; a Block belongs to the worker that
+// got it, until visit() returns. Views returned by a Block live that long, unless said otherwise.
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proto/base/status.h"
+#include "proto/model/entry.h"
+#include "proto/model/labels.h"
+#include "proto/model/matcher.h"
+
+namespace skald::store {
+
+// A set of rows of one block, as a bitmap.
+class Selection {
+ public:
+  Selection() = default;
+  explicit Selection(std::uint32_t rows, bool all = false);
+
+  std::uint32_t rows() const noexcept { return rows_; }
+  std::uint32_t count() const noexcept;
+  bool none() const noexcept;
+  bool all() const noexcept { return count() == rows_; }
+  bool test(std::uint32_t row) const noexcept { return (words_[row / 64] >> (row % 64)) & 1; }
+  void set(std::uint32_t row) noexcept { words_[row / 64] |= std::uint64_t{1} << (row % 64); }
+  void reset(std::uint32_t row) noexcept { words_[row / 64] &= ~(std::uint64_t{1} << (row % 64)); }
+  void clear() noexcept;
+  void intersect(const Selection& other) noexcept;
+  void subtract(const Selection& other) noexcept;
+  // 64 rows per word, row 0 in the lowest bit; bits past rows() are zero and must stay so.
+  std::span<std::uint64_t> words() noexcept { return words_; }
+  std::span<const std::uint64_t> words() const noexcept { return words_; }
+
+  template <typename F>
+  void for_each(F&& visit) const {  // visit(row), ascending
+    for (std::size_t w = 0; w < words_.size(); ++w)
+      for (std::uint64_t bits = words_[w]; bits != 0; bits &= bits - 1)
+        visit(static_cast<std::uint32_t>(w * 64 + static_cast<unsigned>(__builtin_ctzll(bits))));
+  }
+
+ private:
+  std::uint32_t rows_ = 0;
+  std::vector<std::uint64_t> words_;
+};
+
+class LineMatcher {
+ public:
+  virtual ~LineMatcher() = default;
+  virtual bool matches(std::string_view line) const = 0;  // thread-safe, pure
+};
+
+// `|= "x" or "y"`, `|~ "re"` and their negations. The clauses are a conjunction of disjunctions of
+// needles: what a line must contain to match. Without a matcher they are the whole condition; with
+// one they are only the prefilter, and candidates are verified on the rebuilt line.
+struct LineFilter {
+  std::vector<std::vector<std::string>> clauses;
+  bool fold_case = false;                // ASCII case-insensitive; needles are lower case
+  const LineMatcher* matcher = nullptr;  // borrowed; outlives the scan
+  bool negated = false;                  // keeps the lines that do not match
+
+  bool matches(std::string_view line) const;  // the definition, and the naive implementation
+};
+
+// One key or array index on the way to a JSON value.
+struct PathSegment {
+  std::string key;           // raw bytes between the quotes, escapes not undone
+  std::int32_t index = -1;   // >= 0: an array element, key is empty
+  friend bool operator==(const PathSegment&, const PathSegment&) = default;
+};
+
+// A scalar value of a shape: a column of the block.
+struct Field {
+  enum class Syntax : std::uint8_t {
+    kString,  // a JSON string; read_text gives it with escapes undone
+    kToken,   // a number, true, false or null, as written; may vary from row to row
+  };
+  std::vector<PathSegment> path;
+  Syntax syntax = Syntax::kString;
+};
+
+struct Shape {
+  enum class Kind : std::uint8_t {
+    kText,  // no promise about the lines; fields is empty
+    kJson,  // every line is one valid JSON object (RFC 8259, valid UTF-8) whose scalar values are
+            // exactly `fields`, in the order they are written; keys may repeat. Empty objects and
+            // arrays have no field.
+  };
+  Kind kind = Kind::kText;
+  std::vector<Field> fields;
+  std::uint64_t id = 0;  // equal ids within a process: equal shapes. Lets a query cache its plan.
+};
+
+// What is known of a field's values without reading rows.
+struct FieldStats {
+  bool all_numbers = false;  // every value is a JSON number token: read_numbers() will serve
+  double min = 0;            // of the numbers, when all_numbers
+  double max = 0;
+  std::uint32_t distinct = 0;  // 0: unknown
+};
+
+// A predicate on one field's value as text (string escapes undone; tokens as written).
+class ValuePredicate {
+ public:
+  virtual ~ValuePredicate() = default;
+  virtual bool test(std::string_view value) const = 0;  // thread-safe, pure
+  // When the predicate on a JSON number is an interval of its double value: that interval.
+  struct Interval {
+    double low, high;
+    bool low_open = false, high_open = false;
+    bool complement = false;  // outside the interval instead
+    bool contains(double v) const noexcept {
+      const bool inside =
+          (low_open ? v > low : v >= low) && (high_open ? v < high : v <= high);
+      return inside != complement;
+    }
+  };
+  virtual std::optional<Interval> interval() const { return std::nullopt; }
+  // When the predicate holds for exactly one text: that text (dictionary and filter look-up).
+  virtual std::optional<std::string_view> equals() const { return std::nullopt; }
+};
+
+// Values of the selected rows in row order: row i (of the selected) has entries[ids[i]], or
+// entries[i] when ids is empty. Entries borrow from `storage` or from the block.
+struct TextColumn {
+  std::vector<std::string_view> entries;
+  std::vector<std::uint32_t> ids;
+  std::vector<std::unique_ptr<char[]>> storage;
+  std::string_view at(std::size_t i) const { return ids.empty() ? entries[i] : entries[ids[i]]; }
+};
+
+struct StreamCount {
+  std::uint32_t stream = 0;       // index into Scan::streams()
+  std::uint64_t entries = 0;
+  std::uint64_t line_bytes = 0;
+};
+
+class Block {
+ public:
+  virtual ~Block() = default;
+
+  virtual std::uint32_t rows() const noexcept = 0;
+  virtual model::TimestampNs min_time_ns() const noexcept = 0;
+  virtual model::TimestampNs max_time_ns() const noexcept = 0;
+  // Entries of one stream with equal times come back in the order of (sequence, rank).
+  virtual std::uint64_t sequence() const noexcept = 0;
+  virtual const Shape& shape() const noexcept = 0;
+
+  // The rows in the scan's time range, of its streams, not deleted: where every query starts.
+  virtual base::Result<Selection> select() = 0;
+  // If all rows are selected: entries and bytes per stream, from statistics alone.
+  virtual std::optional<std::vector<StreamCount>> whole_counts() = 0;
+
+  // One value per row of the block (not per selected row).
+  virtual base::Result<std::span<const model::TimestampNs>> timestamps() = 0;
+  virtual base::Result<std::span<const std::uint32_t>> streams() = 0;  // index into Scan::streams()
+  virtual base::Result<std::span<const std::uint32_t>> ranks() = 0;    // empty: all equal
+  virtual base::Result<std::span<const std::uint32_t>> line_sizes() = 0;  // bytes
+
+  // Removes the rows that the filter refuses. Exactly what LineFilter::matches says of each line.
+  virtual base::Status filter_lines(const LineFilter& filter, Selection& selection) = 0;
+  virtual base::Status read_lines(const Selection& selection, TextColumn& out) = 0;
+
+  // Columns of a kJson shape; `field` is an index into shape().fields.
+  virtual FieldStats field_stats(std::size_t field) const = 0;
+  virtual base::Status filter_field(std::size_t field, const ValuePredicate& predicate,
+                                    Selection& selection) = 0;
+  virtual base::Status read_text(std::size_t field, const Selection& selection,
+                                 TextColumn& out) = 0;
+  // Only if field_stats().all_numbers: the correctly rounded doubles of the selected rows.
+  virtual base::Status read_numbers(std::size_t field, const Selection& selection,
+                                    std::vector<double>& out) = 0;
+
+  // Structured metadata. has_metadata() false: no row of this block has any.
+  virtual bool has_metadata() const noexcept = 0;
+  virtual base::Status read_metadata(const Selection& selection,
+                                     std::vector<model::Labels>& out) = 0;
+};
+
+struct StreamInfo {
+  model::StreamId id;
+  model::Labels labels;
+};
+
+struct ScanStats {
+  std::atomic<std::uint64_t> parts{0}, parts_skipped{0}, blocks{0}, blocks_skipped{0};
+  std::atomic<std::uint64_t> rows{0};             // of visited blocks
+  std::atomic<std::uint64_t> bytes_read{0};       // of pages decoded, compressed
+  std::atomic<std::uint64_t> bytes_decoded{0};
+};
+
+struct ScanRequest {
+  std::string tenant;
+  model::Matchers matchers;   // all must hold; at least one
+  model::TimeRange range;
+  // Only a hint: lines refused by one of these need not be visited, so parts and row groups whose
+  // filters rule them out are skipped. The visitor still applies its filters.
+  std::vector<LineFilter> prune;
+};
+
+class BlockVisitor {
+ public:
+  virtual ~BlockVisitor() = default;
+  // `worker` is in [0, ScanOptions::workers). A Status that is not OK ends the scan with it.
+  virtual base::Status visit(Block& block, unsigned worker) = 0;
+  // Asked before a block is opened; false skips it. Lets `limit` end a scan early.
+  virtual bool wants(model::TimestampNs /*min_ns*/, model::TimestampNs /*max_ns*/) { return true; }
+};
+
+struct ScanOptions {
+  unsigned workers = 1;
+  model::Direction direction = model::Direction::kBackward;  // order in which blocks are offered
+  std::int64_t deadline_monotonic_ns = 0;                    // 0: none
+  const std::atomic<bool>* cancelled = nullptr;              // checked before each block
+};
+
+// Parts stay on disk and the head stays readable while a Scan lives.
+class Scan {
+ public:
+  virtual ~Scan() = default;
+  virtual std::span<const StreamInfo> streams() const noexcept = 0;
+  // Errors: what the visitor returned, kDeadlineExceeded, kCancelled. A damaged row group is not
+  // an error: it is skipped, counted and named in warnings().
+  virtual base::Status run(BlockVisitor& visitor, const ScanOptions& options) = 0;
+  virtual const ScanStats& stats() const noexcept = 0;
+  virtual std::vector<std::string> warnings() const = 0;
+};
+
+}  // namespace skald::store
