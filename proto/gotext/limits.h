@@ -1,0 +1,33 @@
+#pragma once
+// Bounds of this room. Templates come from queries, rule files and agent configuration.
+
+#include <cstddef>
+#include <cstdint>
+
+namespace skald::gotext {
+
+// Text of one template. LogQL's own cap on a query is 128 KiB.
+constexpr std::size_t kTemplateTextMax = 256U << 10;
+// Nested parentheses and control structures together: the parser and the executor recurse once per
+// level, and worker threads may have small stacks.
+constexpr int kTemplateNestingMax = 500;
+// {{template}} calls under way. Each level holds a few executor frames.
+constexpr int kTemplateDepthMax = 500;
+// One execution's output: a log line is at most a few MiB; `repeat` and `indent` must not go on.
+constexpr std::size_t kTemplateOutputMax = 8U << 20;
+// Any single string a function builds.
+constexpr std::size_t kFunctionOutputMax = 8U << 20;
+// Nodes evaluated per execution: seconds of work at the very worst.
+constexpr std::uint64_t kTemplateStepsMax = 10'000'000;
+// Width and precision in printf; Go's own limit.
+constexpr int kFormatWidthMax = 1'000'000;
+// Compiled regular expressions kept for functions such as regexReplaceAll, per process.
+constexpr std::size_t kRegexCacheMax = 1000;
+// Memory of one compiled expression.
+constexpr std::int64_t kRegexMemoryMax = 8LL << 20;
+// JSON nesting for fromJson; encoding/json's own limit is 10000.
+constexpr int kJsonDepthMax = 500;
+// Entries of a zone file's tables; the largest real zone has 250 transitions.
+constexpr std::size_t kZoneFileMax = 1U << 20;
+
+}  // namespace skald::gotext
