@@ -104,3 +104,24 @@ function(skald_benchmarks)
     target_link_libraries(${name} PRIVATE benchmark::benchmark benchmark::benchmark_main)
   endforeach()
 endfunction()
+
+# tests/tidy: the source rules, checked by scripts. tests/e2e/x_e2e.py: the real binaries, label
+# "e2e"; exit code 77 means skipped (see tests/e2e/README.md).
+function(skald_script_tests)
+  find_program(SKALD_PYTHON python3 REQUIRED)
+  file(GLOB checks CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/tidy/*_tidy.py")
+  foreach(check IN LISTS checks)
+    cmake_path(GET check STEM name)
+    add_test(NAME ${name} COMMAND ${SKALD_PYTHON} "${check}")
+    set_tests_properties(${name} PROPERTIES LABELS tidy TIMEOUT 60)
+  endforeach()
+  file(GLOB scripts CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/e2e/*_e2e.py")
+  foreach(script IN LISTS scripts)
+    cmake_path(GET script STEM name)
+    string(REGEX REPLACE "_e2e$" "" short ${name})
+    add_test(NAME e2e_${short}
+             COMMAND ${SKALD_PYTHON} "${CMAKE_SOURCE_DIR}/tests/e2e/run.py"
+                     --bin "${CMAKE_RUNTIME_OUTPUT_DIRECTORY}" ${short})
+    set_tests_properties(e2e_${short} PROPERTIES LABELS e2e TIMEOUT 420 SKIP_RETURN_CODE 77)
+  endforeach()
+endfunction()
