@@ -1,0 +1,19 @@
+#pragma once
+// What a query text may be. Beyond: kInvalidArgument, before any memory is spent on it.
+
+#include <cstddef>
+
+namespace skald::query::logql {
+
+// Loki's own cap on the text ("input size too long").
+constexpr std::size_t kQueryBytesMax = 128U << 10;
+// Parentheses, functions and right-hand operands that may be open at once: bounds the recursion of
+// the parser and of everything that walks the tree (about 0.5 KB of stack per level).
+constexpr std::size_t kNestingMax = 250;
+// Operands of one chain (`a or b or c`, `x + y + z`): such trees lean left, so walking them
+// recurses once per operand.
+constexpr std::size_t kChainMax = 2'000;
+// Bytes of one regular expression; RE2 has a memory budget on top of this.
+constexpr std::size_t kRegexBytesMax = 64U << 10;
+
+}  // namespace skald::query::logql
