@@ -16,21 +16,25 @@ namespace skald::net {
 
 struct HttpRequest {
   std::string method = "GET";
-  std::string url;                                            // http://host:port/path?query
+  // http://host:port/path?query. "user:password@" becomes basic authentication, unless `headers`
+  // have an Authorization of their own.
+  std::string url;
+  // Host, Content-Length and, if absent, User-Agent are added.
   std::vector<std::pair<std::string, std::string>> headers;
-  std::string_view body;                                      // borrowed for the call
-  std::int64_t timeout_ns = 10'000'000'000;                   // whole exchange
+  std::string_view body;                     // borrowed for the call
+  std::int64_t timeout_ns = 10'000'000'000;  // whole exchange
 };
 
 struct HttpResponse {
   int status = 0;
-  std::vector<std::pair<std::string, std::string>> headers;   // names in lower case
-  std::string body;                                           // capped at HttpClientOptions::body_max
+  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
+  std::string body;  // capped at HttpClientOptions::body_max
   std::string_view header(std::string_view lower_case_name) const;  // empty if absent
 };
 
 struct TlsOptions {
-  std::string ca_file, cert_file, key_file, server_name;
+  std::string ca_file, cert_file, key_file;  // PEM files; no ca_file: the system's authorities
+  std::string server_name;                   // to send and to verify; empty: the URL's host
   bool insecure_skip_verify = false;
 };
 
@@ -43,15 +47,32 @@ class HttpTransport {
  public:
   virtual ~HttpTransport() = default;
   // Any answer of the server, 4xx and 5xx included, is a response. Errors: kUnavailable (refused,
-  // reset, name not found), kDeadlineExceeded, kInvalidArgument (URL), kCancelled (after cancel()).
+  // reset, name not found, TLS refused), kDeadlineExceeded, kInvalidArgument (URL, TLS files),
+  // kCancelled (after cancel()), kCorrupt (not HTTP), kResourceExhausted (body over the cap).
+  //
+  // A kept connection that ends before the first byte of an answer is replaced once and the
+  // request sent again: the server may in rare cases have seen it twice.
   virtual base::Result<HttpResponse> exchange(const HttpRequest& request) = 0;
   virtual void cancel() = 0;  // from any thread: ends the exchange under way and all later ones
 };
 
-// Keeps the connection to the last host alive between calls. One thread at a time.
+// Keeps the connection to the last host alive between calls. One thread at a time. Looking up a
+// name may take longer than the deadline (the resolver's own timeout rules); nothing else may.
 std::unique_ptr<HttpTransport> make_http_client(HttpClientOptions options = {});
+
+// The parts of an http or https URL. kInvalidArgument names what is wrong.
+struct HttpUrl {
+  bool tls = false;
+  std::string host;               // without brackets
+  std::string port;               // "80" and "443" by default
+  std::string target;             // path and query, at least "/"
+  std::string user_info;          // "user:password", percent-decoded; empty if none
+  std::string authority() const;  // Host header: brackets and port where needed
+};
+base::Result<HttpUrl> parse_http_url(std::string_view url);
 
 // application/x-www-form-urlencoded component.
 std::string percent_encode(std::string_view text);
+std::string base64_encode(std::string_view bytes);
 
 }  // namespace skald::net
