@@ -141,6 +141,12 @@ struct TextColumn {
   std::string_view at(std::size_t i) const { return ids.empty() ? entries[i] : entries[ids[i]]; }
 };
 
+// The distinct structured metadata of a block, and per row of the block which set it has.
+struct MetadataSets {
+  std::vector<model::Labels> sets;
+  std::vector<std::uint32_t> ids;
+};
+
 struct StreamCount {
   std::uint32_t stream = 0;       // index into Scan::streams()
   std::uint64_t entries = 0;
@@ -187,6 +193,9 @@ class Block {
   virtual bool has_metadata() const noexcept = 0;
   virtual base::Status read_metadata(const Selection& selection,
                                      std::vector<model::Labels>& out) = 0;
+  // As a dictionary; kResourceExhausted when there are more than `sets_max` sets. The default
+  // collects them from read_metadata(); blocks that hold a dictionary give it as it is.
+  virtual base::Status read_metadata_sets(std::size_t sets_max, MetadataSets& out);
 };
 
 struct StreamInfo {
