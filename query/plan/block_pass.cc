@@ -1,0 +1,392 @@
+#include <algorithm>
+#include <optional>
+
+#include "proto/gotext/duration.h"
+#include "proto/gotext/number.h"
+#include "query/plan/field_names.h"
+#include "query/plan/pushdown_impl.h"
+
+namespace skald::query::plan {
+namespace {
+
+using logql::LabelFilter;
+
+// Beyond this many distinct sets (trace ids, say) metadata is not a dictionary worth walking.
+constexpr std::size_t kMetadataSetsMax = 4096;
+// Distinct series of one block found by combining key columns; more than the rows cannot be.
+constexpr std::uint32_t kUnseen = 0xFFFFFFFF;
+
+base::Result<bool> convert(logql::Unwrap::Convert how, std::string_view text, double& out) {
+  switch (how) {
+    case logql::Unwrap::Convert::kNone:
+      return gotext::read_float(text, out) == gotext::NumberError::kNone;
+    case logql::Unwrap::Convert::kBytes: {
+      const auto bytes = gotext::parse_bytes(text);
+      if (bytes.ok()) out = static_cast<double>(*bytes);
+      return bytes.ok();
+    }
+    case logql::Unwrap::Convert::kDuration:
+    case logql::Unwrap::Convert::kDurationSeconds: {
+      const auto duration = gotext::parse_duration(text);
+      if (duration.ok()) out = gotext::duration_seconds(*duration);
+      return duration.ok();
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+struct BlockPass::Impl {
+  // Where a label of this block is read from.
+  struct Source {
+    enum class Kind { kStream, kMetadata, kField, kAbsent, kUnknown } kind = Kind::kUnknown;
+    std::size_t field = 0;
+  };
+  // A label's value per selected row, as a dictionary.
+  struct Key {
+    std::vector<std::string> values;
+    std::vector<std::uint32_t> ids;  // empty: every row has values[0]
+  };
+
+  const Pushdown::Impl& plan;
+  store::Block& block;
+  bool metadata_loaded = false;
+  bool metadata_usable = true;
+  store::MetadataSets metadata;
+
+  Impl(const Pushdown::Impl& the_plan, store::Block& the_block)
+      : plan(the_plan), block(the_block) {}
+
+  base::Status load_metadata() {
+    if (metadata_loaded || !block.has_metadata()) return {};
+    metadata_loaded = true;
+    base::Status status = block.read_metadata_sets(kMetadataSetsMax, metadata);
+    if (status.code() != base::Code::kResourceExhausted) return status;
+    metadata_usable = false;
+    return {};
+  }
+
+  InStreams in_metadata(std::string_view name) const {
+    std::size_t have = 0;
+    for (const model::Labels& set : metadata.sets) have += set.has(name) ? 1 : 0;
+    if (have == 0) return InStreams::kNone;
+    return have == metadata.sets.size() ? InStreams::kAll : InStreams::kSome;
+  }
+
+  static Source to_source(const FieldLookup& found) {
+    switch (found.kind) {
+      case FieldLookup::Kind::kField: return {Source::Kind::kField, found.index};
+      case FieldLookup::Kind::kAbsent: return {Source::Kind::kAbsent};
+      case FieldLookup::Kind::kUnknown: break;
+    }
+    return {};
+  }
+
+  Source resolve(const std::string& name, bool after_json) const {
+    const InStreams streams = plan.presence.at(name);
+    const InStreams sets = in_metadata(name);
+    if (sets != InStreams::kNone) {
+      if (streams != InStreams::kNone) return {};
+      // A field of the name would show where the metadata lacks it.
+      if (sets == InStreams::kSome && after_json &&
+          (block.shape().kind != store::Shape::Kind::kJson ||
+           find_json_field(block.shape(), name).kind != FieldLookup::Kind::kAbsent))
+        return {};
+      return {Source::Kind::kMetadata};
+    }
+    if (streams == InStreams::kAll) return {Source::Kind::kStream};
+    if (streams == InStreams::kSome) return after_json ? Source{} : Source{Source::Kind::kStream};
+    if (!after_json) return {Source::Kind::kAbsent};
+    if (block.shape().kind != store::Shape::Kind::kJson) return {};
+    if (name.ends_with(kExtracted)) {
+      const std::string base = name.substr(0, name.size() - kExtracted.size());
+      if (in_metadata(base) != InStreams::kNone || plan.presence.at(base) == InStreams::kSome)
+        return {};
+      if (plan.presence.at(base) == InStreams::kAll) {
+        if (find_json_field(block.shape(), name).kind != FieldLookup::Kind::kAbsent) return {};
+        return to_source(find_json_field(block.shape(), base));
+      }
+    }
+    return to_source(find_json_field(block.shape(), name));
+  }
+
+  // Removes the rows that `filter` drops. False: not decided; rows may be left that it drops.
+  base::Result<bool> apply(const LabelFilter& filter, bool after_json,
+                           store::Selection& selection) {
+    if (filter.kind == LabelFilter::Kind::kAnd) {
+      SKALD_TRY_ASSIGN(const bool left, apply(*filter.left, after_json, selection));
+      SKALD_TRY_ASSIGN(const bool right, apply(*filter.right, after_json, selection));
+      return left && right;
+    }
+    if (filter.kind != LabelFilter::Kind::kOr) return apply_leaf(filter, after_json, selection);
+    store::Selection left = selection;
+    store::Selection right = selection;
+    SKALD_TRY_ASSIGN(const bool left_sure, apply(*filter.left, after_json, left));
+    if (!left_sure) return false;
+    right.subtract(left);
+    SKALD_TRY_ASSIGN(const bool right_sure, apply(*filter.right, after_json, right));
+    if (!right_sure) return false;
+    for (std::size_t i = 0; i < left.words().size(); ++i) left.words()[i] |= right.words()[i];
+    selection = std::move(left);
+    return true;
+  }
+
+  base::Result<bool> apply_leaf(const LabelFilter& filter, bool after_json,
+                                store::Selection& selection) {
+    if (filter.kind == LabelFilter::Kind::kIp) return false;
+    if (is_error_label(filter.label)) {
+      if (filter.kind != LabelFilter::Kind::kString) return false;
+      if (after_json && block.shape().kind != store::Shape::Kind::kJson) return false;
+      if (!plan.leaves.at(&filter).passes_absent()) selection.clear();
+      return true;
+    }
+    const Leaf& leaf = plan.leaves.at(&filter);
+    const Source source = resolve(filter.label, after_json);
+    switch (source.kind) {
+      case Source::Kind::kUnknown: return false;
+      case Source::Kind::kAbsent:
+        if (!leaf.passes_absent()) selection.clear();
+        return true;
+      case Source::Kind::kStream: {
+        SKALD_TRY_ASSIGN(const auto ids, block.streams());
+        return apply_to_dictionary(leaf, ids, plan.streams.size(), selection, [&](std::size_t i) {
+          return plan.streams[i].labels.get(filter.label);
+        });
+      }
+      case Source::Kind::kMetadata:
+        return apply_to_dictionary(
+            leaf, metadata.ids, metadata.sets.size(), selection,
+            [&](std::size_t i) { return metadata.sets[i].get(filter.label); });
+      case Source::Kind::kField: break;
+    }
+    const bool token = block.shape().fields[source.field].syntax == store::Field::Syntax::kToken;
+    const LeafPredicate predicate(leaf, token);
+    store::Selection narrowed = selection;
+    SKALD_TRY(block.filter_field(source.field, predicate, narrowed));
+    if (predicate.unsure()) return false;
+    selection = std::move(narrowed);
+    return true;
+  }
+
+  template <typename ValueOf>
+  base::Result<bool> apply_to_dictionary(const Leaf& leaf, std::span<const std::uint32_t> ids,
+                                         std::size_t entries, store::Selection& selection,
+                                         const ValueOf& value_of) {
+    enum : unsigned char { kNotAsked, kKeep, kRemove };
+    std::vector<unsigned char> verdicts(entries, kNotAsked);
+    bool unsure = false;
+    store::Selection dropped(selection.rows());
+    selection.for_each([&](std::uint32_t row) {
+      unsigned char& verdict = verdicts[ids[row]];
+      if (verdict == kNotAsked) {
+        const std::string_view value = value_of(ids[row]);
+        Verdict v = value.empty() ? (leaf.passes_absent() ? Verdict::kPass : Verdict::kDrop)
+                                  : leaf.judge(value);
+        unsure = unsure || v == Verdict::kError;
+        verdict = v == Verdict::kDrop ? kRemove : kKeep;
+      }
+      if (verdict == kRemove) dropped.set(row);
+    });
+    if (unsure) return false;
+    selection.subtract(dropped);
+    return true;
+  }
+
+  bool decidable() const {
+    if (!plan.complete) return false;
+    if (plan.json && block.shape().kind != store::Shape::Kind::kJson) return false;
+    if (!metadata_usable) return false;
+    // Ungrouped series carry the metadata.
+    return plan.needs->grouped || !block.has_metadata();
+  }
+
+  base::Result<bool> read_key(const std::string& name, const store::Selection& selection,
+                              Key& key) {
+    const Source source = resolve(name, plan.json);
+    switch (source.kind) {
+      case Source::Kind::kUnknown: return false;
+      case Source::Kind::kAbsent: key.values.emplace_back(); return true;
+      case Source::Kind::kStream: {
+        SKALD_TRY_ASSIGN(const auto ids, block.streams());
+        for (const store::StreamInfo& stream : plan.streams)
+          key.values.emplace_back(stream.labels.get(name));
+        gather(ids, selection, key);
+        return true;
+      }
+      case Source::Kind::kMetadata:
+        for (const model::Labels& set : metadata.sets) key.values.emplace_back(set.get(name));
+        gather(metadata.ids, selection, key);
+        return true;
+      case Source::Kind::kField: return read_field_key(source.field, selection, key);
+    }
+    return false;
+  }
+
+  static void gather(std::span<const std::uint32_t> ids, const store::Selection& selection,
+                     Key& key) {
+    key.ids.reserve(selection.count());
+    selection.for_each([&](std::uint32_t row) { key.ids.push_back(ids[row]); });
+  }
+
+  base::Result<bool> read_field_key(std::size_t field, const store::Selection& selection,
+                                    Key& key) {
+    store::TextColumn column;
+    SKALD_TRY(block.read_text(field, selection, column));
+    const bool token = block.shape().fields[field].syntax == store::Field::Syntax::kToken;
+    key.values.reserve(column.entries.size());
+    for (const std::string_view value : column.entries) {
+      if (!token && is_changed_by_parser(value)) return false;
+      key.values.emplace_back(token && value == "null" ? std::string_view() : value);
+    }
+    key.ids = std::move(column.ids);
+    if (key.ids.empty() && key.values.size() != 1) {
+      key.ids.resize(key.values.size());
+      for (std::uint32_t i = 0; i < key.ids.size(); ++i) key.ids[i] = i;
+    }
+    return true;
+  }
+
+  base::Status ungrouped(const store::Selection& selection, RowGroups& out) {
+    SKALD_TRY_ASSIGN(const auto ids, block.streams());
+    std::vector<std::uint32_t> known(plan.streams.size(), kUnseen);
+    out.ids.reserve(selection.count());
+    selection.for_each([&](std::uint32_t row) {
+      std::uint32_t& group = known[ids[row]];
+      if (group == kUnseen) {
+        group = static_cast<std::uint32_t>(out.labels.size());
+        out.labels.push_back(plan.streams[ids[row]].labels);
+      }
+      out.ids.push_back(group);
+    });
+    return {};
+  }
+};
+
+namespace {
+
+// Refines the groups of rows so far by one more key: rows stay together that have equal keys.
+void refine(const std::string& name, const std::vector<std::string>& values,
+            const std::vector<std::uint32_t>& key_ids, std::size_t rows, RowGroups& groups) {
+  if (key_ids.empty()) {
+    for (model::Labels& labels : groups.labels) labels.set(name, values.front());
+    return;
+  }
+  std::unordered_map<std::uint64_t, std::uint32_t> known;
+  std::vector<model::Labels> labels;
+  std::vector<std::uint32_t> ids(rows);
+  // Neighbouring rows mostly agree, so the last answer is kept.
+  std::uint64_t last_pair = ~std::uint64_t{0};
+  std::uint32_t last_id = 0;
+  for (std::size_t i = 0; i < rows; ++i) {
+    const std::uint32_t before = groups.ids.empty() ? 0 : groups.ids[i];
+    const std::uint64_t pair = (std::uint64_t{before} << 32) | key_ids[i];
+    if (pair != last_pair) {
+      const auto [it, is_new] = known.try_emplace(pair, static_cast<std::uint32_t>(labels.size()));
+      if (is_new) {
+        labels.push_back(groups.labels[before]);
+        labels.back().set(name, values[key_ids[i]]);
+      }
+      last_pair = pair;
+      last_id = it->second;
+    }
+    ids[i] = last_id;
+  }
+  groups.labels = std::move(labels);
+  groups.ids = std::move(ids);
+}
+
+}  // namespace
+
+BlockPass::BlockPass(const Pushdown& plan, store::Block& block)
+    : impl_(std::make_unique<Impl>(*plan.impl_, block)) {}
+BlockPass::~BlockPass() = default;
+
+base::Result<bool> BlockPass::counts_by_stream() {
+  SKALD_TRY(impl_->load_metadata());
+  if (!impl_->decidable()) return false;
+  return std::all_of(
+      impl_->plan.needs->by.begin(), impl_->plan.needs->by.end(),
+      [&](const std::string& name) { return impl_->in_metadata(name) == InStreams::kNone; });
+}
+
+base::Result<BlockPass::Outcome> BlockPass::filter(store::Selection& selection) {
+  for (const store::LineFilter& filter : impl_->plan.line_filters.filters) {
+    if (selection.none()) return Outcome::kDecided;
+    SKALD_TRY(impl_->block.filter_lines(filter, selection));
+  }
+  if (selection.none()) return Outcome::kDecided;
+  SKALD_TRY(impl_->load_metadata());
+  if (!impl_->metadata_usable) return Outcome::kCandidates;
+  for (const Pushdown::Impl::Step& step : impl_->plan.steps) {
+    SKALD_TRY_ASSIGN(const bool sure, impl_->apply(*step.filter, step.after_json, selection));
+    // Filters behind it may depend on the error label that this one would set.
+    if (!sure) return Outcome::kCandidates;
+    if (selection.none()) return Outcome::kDecided;
+  }
+  if (!impl_->decidable()) return Outcome::kCandidates;
+  for (const std::string& name : impl_->plan.needs->by)
+    if (impl_->resolve(name, impl_->plan.json).kind == Impl::Source::Kind::kUnknown)
+      return Outcome::kCandidates;
+  return Outcome::kDecided;
+}
+
+base::Result<bool> BlockPass::values(store::Selection& selection, std::vector<double>& out) {
+  const logql::Unwrap& unwrap = *impl_->plan.needs->unwrap;
+  const Impl::Source source = impl_->resolve(unwrap.label, impl_->plan.json);
+  if (source.kind == Impl::Source::Kind::kUnknown) return false;
+  if (source.kind == Impl::Source::Kind::kAbsent) {
+    selection.clear();
+    return true;
+  }
+  if (source.kind == Impl::Source::Kind::kField &&
+      unwrap.convert == logql::Unwrap::Convert::kNone &&
+      impl_->block.field_stats(source.field).all_numbers) {
+    SKALD_TRY(impl_->block.read_numbers(source.field, selection, out));
+    return true;
+  }
+  Impl::Key key;
+  SKALD_TRY_ASSIGN(const bool known, impl_->read_key(unwrap.label, selection, key));
+  if (!known) return false;
+  std::vector<std::optional<double>> converted(key.values.size());
+  for (std::size_t i = 0; i < key.values.size(); ++i) {
+    double number = 0;
+    if (key.values[i].empty()) continue;  // a row without the label has no sample
+    SKALD_TRY_ASSIGN(const bool ok, convert(unwrap.convert, key.values[i], number));
+    if (!ok) return false;
+    converted[i] = number;
+  }
+  out.clear();
+  store::Selection without(selection.rows());
+  std::size_t i = 0;
+  selection.for_each([&](std::uint32_t row) {
+    const auto& value = converted[key.ids.empty() ? 0 : key.ids[i]];
+    if (value)
+      out.push_back(*value);
+    else
+      without.set(row);
+    ++i;
+  });
+  selection.subtract(without);
+  return true;
+}
+
+base::Result<bool> BlockPass::groups(const store::Selection& selection, RowGroups& out) {
+  out.labels.clear();
+  out.ids.clear();
+  if (!impl_->plan.needs->grouped) {
+    SKALD_TRY(impl_->ungrouped(selection, out));
+    return true;
+  }
+  out.labels.emplace_back();
+  const std::size_t rows = selection.count();
+  for (const std::string& name : impl_->plan.needs->by) {
+    Impl::Key key;
+    SKALD_TRY_ASSIGN(const bool known, impl_->read_key(name, selection, key));
+    if (!known) return false;
+    refine(name, key.values, key.ids, rows, out);
+  }
+  return true;
+}
+
+}  // namespace skald::query::plan

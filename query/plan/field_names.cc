@@ -1,0 +1,53 @@
+#include "query/plan/field_names.h"
+
+#include <algorithm>
+
+namespace skald::query::plan {
+namespace {
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+bool is_label_char(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+// Escapes, white space, and bytes past ASCII (one rune is one '_', and case differs by path).
+bool is_odd_key(std::string_view key) {
+  return key.empty() || std::any_of(key.begin(), key.end(), [](char c) {
+           return c == '\\' || static_cast<unsigned char>(c) <= ' ' ||
+                  static_cast<unsigned char>(c) >= 0x7F;
+         });
+}
+
+}  // namespace
+
+std::optional<std::string> json_label_name(const store::Field& field) {
+  std::string name;
+  for (const store::PathSegment& segment : field.path) {
+    if (segment.index >= 0) return std::string();
+    if (is_odd_key(segment.key)) return std::nullopt;
+    if (!name.empty()) name += '_';
+    for (const char c : segment.key) name += is_label_char(c) ? c : '_';
+  }
+  if (is_digit(name.front())) {
+    // Nested keys that begin with a digit are treated in their own way by Loki.
+    if (field.path.size() > 1) return std::nullopt;
+    name.insert(name.begin(), '_');
+  }
+  return name;
+}
+
+FieldLookup find_json_field(const store::Shape& shape, std::string_view label) {
+  FieldLookup found;
+  found.kind = FieldLookup::Kind::kAbsent;
+  for (std::size_t i = 0; i < shape.fields.size(); ++i) {
+    const std::optional<std::string> name = json_label_name(shape.fields[i]);
+    if (!name || name->starts_with("__")) return {};
+    if (*name != label) continue;
+    if (found.kind == FieldLookup::Kind::kField) return {};
+    found = {FieldLookup::Kind::kField, i};
+  }
+  return found;
+}
+
+}  // namespace skald::query::plan

@@ -1,0 +1,54 @@
+#pragma once
+// One comparison of a label filter, on text and on columns.
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "query/logql/ast.h"
+#include "query/logql/regex.h"
+#include "store/scan.h"
+
+namespace skald::query::plan {
+
+enum class Verdict { kPass, kDrop, kError };  // kError: the row stays and carries an error label
+
+// A leaf of a label filter, compiled once per plan. Immutable.
+class Leaf {
+ public:
+  explicit Leaf(const logql::LabelFilter& filter);  // borrowed
+
+  const logql::LabelFilter& filter() const noexcept { return filter_; }
+  // On a value that is present. kIp is not judged here: kError.
+  Verdict judge(std::string_view value) const;
+  // On an absent label: strings compare with the empty value, everything else drops the row.
+  bool passes_absent() const;
+
+ private:
+  bool matches_text(std::string_view value) const;
+
+  const logql::LabelFilter& filter_;
+  std::optional<std::vector<logql::TextTest>> tests_;  // instead of the regular expression
+};
+
+// Loki changes U+FFFD in parsed values to a space; such values are not decided on columns.
+bool is_changed_by_parser(std::string_view value);
+
+// The leaf as the store evaluates it on a column. One instance per block, so that the flag needs
+// no lock: unsure() says that some value would carry an error label or is changed by the parser.
+class LeafPredicate final : public store::ValuePredicate {
+ public:
+  LeafPredicate(const Leaf& leaf, bool token) : leaf_(leaf), token_(token) {}
+
+  bool test(std::string_view value) const override;
+  std::optional<Interval> interval() const override;
+  std::optional<std::string_view> equals() const override;
+  bool unsure() const noexcept { return unsure_; }
+
+ private:
+  const Leaf& leaf_;
+  bool token_;  // the column holds JSON tokens: null is an absent label
+  mutable bool unsure_ = false;
+};
+
+}  // namespace skald::query::plan

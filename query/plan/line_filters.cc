@@ -1,0 +1,111 @@
+#include <algorithm>
+
+#include "query/logql/regex.h"
+#include "query/plan/pushdown.h"
+#include "query/plan/regex_literals.h"
+
+namespace skald::query::plan {
+namespace {
+
+// Bytes between the captures of `<_> took <_>`: each must be in a matching line.
+std::vector<std::vector<std::string>> pattern_literals(std::string_view pattern) {
+  std::vector<std::vector<std::string>> clauses;
+  std::string literal;
+  for (std::size_t at = 0; at < pattern.size();) {
+    if (pattern.compare(at, 3, "<_>") == 0) {
+      if (!literal.empty()) clauses.push_back({std::move(literal)});
+      literal.clear();
+      at += 3;
+    } else {
+      literal += pattern[at++];
+    }
+  }
+  if (!literal.empty()) clauses.push_back({std::move(literal)});
+  return clauses;
+}
+
+// What the alternatives need together: one needle of any of them. Only single clauses combine.
+void combine(std::vector<std::vector<std::string>>& all, bool& first,
+             std::vector<std::vector<std::string>> next) {
+  if (first) {
+    all = std::move(next);
+    first = false;
+    return;
+  }
+  if (all.size() != 1 || next.size() != 1) return all.clear();
+  all.front().insert(all.front().end(), next.front().begin(), next.front().end());
+}
+
+// Regular expressions that Loki itself runs as plain searches are whole as clauses.
+bool is_text_search(const logql::LineFilter& filter, store::LineFilter& out) {
+  std::vector<std::string> needles;
+  for (const logql::LineText& text : filter.alternatives) {
+    const auto tests = logql::simplify_regex(text.text, false);
+    if (!tests) return false;
+    for (const logql::TextTest& test : *tests) {
+      if (test.kind != logql::TextTest::Kind::kContains || test.fold_case) return false;
+      needles.push_back(test.text);
+    }
+  }
+  out.clauses.push_back(std::move(needles));
+  return true;
+}
+
+base::Result<store::LineFilter> plan_one(const logql::LineFilter& filter, LineFilterPlan& plan,
+                                         const LineMatcherFactory& factory) {
+  store::LineFilter out;
+  out.negated = logql::is_negated(filter.match);
+  const bool contains =
+      filter.match == logql::LineMatch::kContains || filter.match == logql::LineMatch::kNotContains;
+  const bool regex =
+      filter.match == logql::LineMatch::kRegex || filter.match == logql::LineMatch::kNotRegex;
+  const bool has_ip = std::any_of(filter.alternatives.begin(), filter.alternatives.end(),
+                                  [](const logql::LineText& text) { return text.ip; });
+  if (contains && !has_ip) {
+    std::vector<std::string> needles;
+    for (const logql::LineText& text : filter.alternatives) needles.push_back(text.text);
+    out.clauses.push_back(std::move(needles));
+    return out;
+  }
+  if (regex && is_text_search(filter, out)) return out;
+  SKALD_TRY_ASSIGN(auto matcher, factory(filter));
+  plan.matchers.push_back(matcher);
+  out.matcher = matcher.get();
+  if (has_ip) return out;
+  bool first = true;
+  for (const logql::LineText& text : filter.alternatives) {
+    if (regex) {
+      RegexLiterals literals = required_literals(text.text);
+      // One filter compares folded or not, so alternatives must agree.
+      if (!first && literals.fold_case != out.fold_case) literals.clauses.clear();
+      out.fold_case = out.fold_case || literals.fold_case;
+      combine(out.clauses, first, std::move(literals.clauses));
+    } else {
+      combine(out.clauses, first, pattern_literals(text.text));
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+base::Result<LineFilterPlan> plan_line_filters(const logql::Pipeline& execution_order,
+                                               const LineMatcherFactory& factory) {
+  LineFilterPlan plan;
+  for (const logql::Stage& stage : execution_order) {
+    // Stages that may change the line end the part of the pipeline that sees it as stored.
+    if (std::holds_alternative<logql::LineFormat>(stage) ||
+        std::holds_alternative<logql::UnpackParser>(stage) ||
+        std::holds_alternative<logql::Decolorize>(stage))
+      break;
+    const auto* filters = std::get_if<logql::LineFilters>(&stage);
+    if (filters == nullptr) continue;
+    for (const logql::LineFilter& filter : filters->filters) {
+      SKALD_TRY_ASSIGN(store::LineFilter planned, plan_one(filter, plan, factory));
+      plan.filters.push_back(std::move(planned));
+    }
+  }
+  return plan;
+}
+
+}  // namespace skald::query::plan

@@ -1,0 +1,142 @@
+#include <algorithm>
+
+#include "query/plan/pushdown_impl.h"
+
+namespace skald::query::plan {
+namespace {
+
+bool is_plain_drop(const logql::DropLabels& drop, const std::vector<std::string>& used_later) {
+  return std::all_of(drop.labels.begin(), drop.labels.end(), [&](const logql::NamedMatcher& item) {
+    const std::string& name = item.matcher ? item.matcher->name() : item.name;
+    return is_error_label(name) ||
+           std::find(used_later.begin(), used_later.end(), name) == used_later.end();
+  });
+}
+
+bool is_plain_keep(const logql::KeepLabels& keep, const std::vector<std::string>& used_later) {
+  return std::all_of(used_later.begin(), used_later.end(), [&](const std::string& name) {
+    return std::any_of(keep.labels.begin(), keep.labels.end(),
+                       [&](const logql::NamedMatcher& item) {
+                         return item.matcher == nullptr && item.name == name;
+                       });
+  });
+}
+
+void collect_names(const logql::LabelFilter& filter, std::vector<std::string>& names) {
+  if (filter.left) collect_names(*filter.left, names);
+  if (filter.right) collect_names(*filter.right, names);
+  if (!filter.left && !filter.right) names.push_back(filter.label);
+}
+
+}  // namespace
+
+bool is_error_label(std::string_view name) {
+  return name == "__error__" || name == "__error_details__";
+}
+
+Pushdown::Impl::Impl(const logql::Pipeline& pipeline, const LineFilterPlan& filters,
+                     const MetricNeeds* wanted, std::span<const store::StreamInfo> infos)
+    : line_filters(filters), needs(wanted), streams(infos) {
+  for (std::size_t i = 0; i < pipeline.size() && complete; ++i) add_stage(pipeline, i);
+  if (needs == nullptr)
+    complete = false;  // a log query shows all labels: lines are needed
+  else
+    add_needs();
+}
+
+void Pushdown::Impl::add_stage(const logql::Pipeline& pipeline, std::size_t i) {
+  const logql::Stage& stage = pipeline[i];
+  if (std::holds_alternative<logql::LineFilters>(stage)) return;
+  if (std::holds_alternative<logql::JsonParser>(stage)) {
+    json = true;
+  } else if (const auto* filter = std::get_if<logql::LabelFilterStage>(&stage)) {
+    steps.push_back({filter->filter, json});
+    note_leaves(*filter->filter);
+  } else if (const auto* drop = std::get_if<logql::DropLabels>(&stage)) {
+    // Which labels are left matters to a log query and to ungrouped series.
+    complete = needs != nullptr && needs->grouped && is_plain_drop(*drop, names_after(pipeline, i));
+  } else if (const auto* keep = std::get_if<logql::KeepLabels>(&stage)) {
+    complete = needs != nullptr && needs->grouped && is_plain_keep(*keep, names_after(pipeline, i));
+  } else {
+    complete = false;
+  }
+}
+
+std::vector<std::string> Pushdown::Impl::names_after(const logql::Pipeline& pipeline,
+                                                     std::size_t i) const {
+  std::vector<std::string> names;
+  for (++i; i < pipeline.size(); ++i)
+    if (const auto* filter = std::get_if<logql::LabelFilterStage>(&pipeline[i]))
+      collect_names(*filter->filter, names);
+  if (needs == nullptr) return names;
+  names.insert(names.end(), needs->by.begin(), needs->by.end());
+  if (needs->unwrap != nullptr) {
+    names.push_back(needs->unwrap->label);
+    for (const auto& filter : needs->unwrap->post_filters) collect_names(*filter, names);
+  }
+  return names;
+}
+
+void Pushdown::Impl::add_needs() {
+  for (const std::string& name : needs->by) note_name(name);
+  if (needs->unwrap != nullptr) {
+    note_name(needs->unwrap->label);
+    for (const auto& filter : needs->unwrap->post_filters) {
+      steps.push_back({filter, json});
+      note_leaves(*filter);
+    }
+    if (std::find(needs->by.begin(), needs->by.end(), needs->unwrap->label) != needs->by.end())
+      complete = false;
+  }
+  // Without grouping the parsed labels are part of the series' identity.
+  if (!needs->grouped && (json || needs->unwrap != nullptr)) complete = false;
+}
+
+void Pushdown::Impl::note_leaves(const logql::LabelFilter& filter) {
+  if (filter.left) note_leaves(*filter.left);
+  if (filter.right) note_leaves(*filter.right);
+  if (filter.left || filter.right) return;
+  note_name(filter.label);
+  leaves.try_emplace(&filter, filter);
+}
+
+void Pushdown::Impl::note_name(const std::string& name) {
+  presence.try_emplace(name, in_streams(name));
+  if (!name.ends_with(kExtracted)) return;
+  const std::string base = name.substr(0, name.size() - kExtracted.size());
+  presence.try_emplace(base, in_streams(base));
+}
+
+InStreams Pushdown::Impl::in_streams(std::string_view name) const {
+  std::size_t have = 0;
+  for (const store::StreamInfo& stream : streams) have += stream.labels.has(name) ? 1 : 0;
+  if (have == 0) return InStreams::kNone;
+  return have == streams.size() ? InStreams::kAll : InStreams::kSome;
+}
+
+Pushdown::Pushdown(const logql::Pipeline& execution_order, const LineFilterPlan& filters,
+                   const MetricNeeds* needs, std::span<const store::StreamInfo> streams)
+    : impl_(std::make_unique<Impl>(execution_order, filters, needs, streams)) {}
+Pushdown::~Pushdown() = default;
+Pushdown::Pushdown(Pushdown&&) noexcept = default;
+
+bool Pushdown::may_count_by_stream() const {
+  if (!impl_->complete || !impl_->line_filters.filters.empty() || !impl_->steps.empty() ||
+      impl_->needs->unwrap != nullptr)
+    return false;
+  // After a parser a name that not all streams have may also be a field.
+  return !impl_->json || std::all_of(impl_->needs->by.begin(), impl_->needs->by.end(),
+                                     [&](const std::string& name) {
+                                       return impl_->presence.at(name) == InStreams::kAll;
+                                     });
+}
+
+model::Labels Pushdown::stream_group(std::uint32_t stream) const {
+  const model::Labels& labels = impl_->streams[stream].labels;
+  if (!impl_->needs->grouped) return labels;
+  model::Labels group;
+  for (const std::string& name : impl_->needs->by) group.set(name, labels.get(name));
+  return group;
+}
+
+}  // namespace skald::query::plan
