@@ -2,6 +2,7 @@
 // What a query text may be. Beyond: kInvalidArgument, before any memory is spent on it.
 
 #include <cstddef>
+#include <cstdint>
 
 namespace skald::query::logql {
 
@@ -15,5 +16,7 @@ constexpr std::size_t kNestingMax = 250;
 constexpr std::size_t kChainMax = 2'000;
 // Bytes of one regular expression; RE2 has a memory budget on top of this.
 constexpr std::size_t kRegexBytesMax = 64U << 10;
+// Memory of one compiled expression (program and caches).
+constexpr std::int64_t kRegexMemoryMax = 8LL << 20;
 
 }  // namespace skald::query::logql

@@ -1,0 +1,46 @@
+#pragma once
+// Regular expressions in queries: Go's syntax on RE2, and Loki's habit of replacing simple ones by
+// text searches. The replacement is visible: `| label=~"abc.*"` becomes "contains abc", so that
+// planner, printer and row engine must all ask here.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proto/base/status.h"
+
+namespace re2 {
+class RE2;
+}
+
+namespace skald::query::logql {
+
+// Compiles Go's syntax. kInvalidArgument: does not compile, or is over the size or memory limit.
+// `label`: the expression must match the whole text.
+base::Result<std::shared_ptr<const re2::RE2>> compile_regex(std::string_view regex,
+                                                            bool label = false);
+base::Status check_regex(std::string_view regex);
+
+struct TextTest {
+  enum class Kind : std::uint8_t {
+    kTrue,    // everything
+    kExists,  // every text but the empty one
+    kContains,
+    kEqual,
+  };
+  Kind kind = Kind::kTrue;
+  std::string text;  // kContains, kEqual; lower case if fold_case
+  bool fold_case = false;
+  bool matches(std::string_view subject) const;
+};
+
+// The tests of which one must hold, for a regular expression that Loki does not run as one.
+// nullopt: run it. `label`: as in a label filter, where a plain literal means equality.
+std::optional<std::vector<TextTest>> simplify_regex(std::string_view regex, bool label);
+
+// Loki's containsLower: `needle` is lower case.
+bool contains_folded(std::string_view subject, std::string_view needle);
+
+}  // namespace skald::query::logql
