@@ -38,7 +38,8 @@ struct Pushdown::Impl {
   const LineFilterPlan& line_filters;
   const MetricNeeds* needs;
   std::span<const store::StreamInfo> streams;
-  std::vector<Step> steps;                              // label filters, in order
+  std::vector<Step> steps;  // label filters, in order
+  std::unordered_map<const logql::LabelFilter*, Leaf> leaves;
   bool json = false;                                    // `| json` was seen
   bool complete = true;                                 // every stage is understood
   std::unordered_map<std::string, InStreams> presence;  // of every name the plan reads

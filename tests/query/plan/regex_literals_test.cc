@@ -83,7 +83,7 @@ TEST(RegexLiterals, EveryMatchingLineHoldsTheClauses) {
     const RegexLiterals literals = required_literals(pattern);
     for (int i = 0; i < 8; ++i) {
       std::string line;
-      for (unsigned n = random() % 12; n > 0; --n) line += "abckABCK\n"[random() % 9];
+      for (auto n = random() % 12; n > 0; --n) line += "abckABCK\n"[random() % 9];
       if (!RE2::PartialMatch(line, regex)) continue;
       ++matches;
       EXPECT_TRUE(holds(literals, line)) << pattern << " on " << line;
