@@ -9,7 +9,6 @@ answered 5xx to a faulty query any 4xx is right.
 """
 import argparse
 import collections
-import gzip
 import json
 import math
 import os
@@ -31,14 +30,14 @@ limits_config:
 
 
 def records(name):
-    with gzip.open(os.path.join(DATA, name), "rt", encoding="utf-8") as f:
+    with open(os.path.join(DATA, name), encoding="utf-8") as f:
         for line in f:
             yield json.loads(line)
 
 
 def load(skald):
     batch, count = collections.OrderedDict(), 0
-    for entry in records("entries.jsonl.gz"):
+    for entry in records("entries.jsonl"):
         value = (entry["ts"], entry["line"], *([entry["metadata"]] if "metadata" in entry else []))
         batch.setdefault(tuple(sorted(entry["stream"].items())), []).append(value)
         count += 1
@@ -143,7 +142,7 @@ def compare(case, status, body):
 def ask_all(skald, only, show, when):
     passed, failed = collections.Counter(), collections.Counter()
     wrong = []
-    for case in records("cases.jsonl.gz"):
+    for case in records("cases.jsonl"):
         if only and only not in case["id"]:
             continue
         status, _, body = skald.http.get(case["path"], **case["params"])
