@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,10 @@ class Zone {
   // For a local civil time, given as if it were UTC: the Unix time (time.Date's rule: of two
   // candidates the first, in a gap one of both sides' offsets).
   std::int64_t to_unix(std::int64_t civil_seconds) const;
+  // Of an abbreviation such as "CEST": its offset, if this zone uses it; the one in effect at the
+  // local time is preferred.
+  virtual std::optional<std::int32_t> offset_of(std::string_view abbreviation,
+                                                std::int64_t civil_seconds) const = 0;
   virtual std::string_view name() const = 0;  // "Europe/Berlin", "UTC", "" for a fixed offset
 };
 using ZonePtr = std::shared_ptr<const Zone>;
