@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 PORT ?= 3100
 RATE ?= 200
+WERROR ?= OFF
 JOBS ?= $(shell nproc)
 BUILD := build/release
 
@@ -19,7 +20,8 @@ install:
 
 build: install
 	@mkdir -p build
-	@cmake --preset release >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
+	@cmake --preset release -DSKALD_WERROR=$(WERROR) >build/configure.log 2>&1 || \
+	  { cat build/configure.log; exit 1; }
 	@cmake --build $(BUILD) -j$(JOBS)
 
 # Only the programs: `make run` should not wait for the tests.
@@ -32,7 +34,8 @@ run: programs
 	@exec python3 deploy/demo/run.py --port $(PORT) --rate $(RATE)
 
 test: build
-	@cd $(BUILD) && ctest --output-on-failure -j$(JOBS)
+	@cd $(BUILD) && ctest --output-on-failure -j$(JOBS) -LE e2e
+	@cd $(BUILD) && ctest --output-on-failure -L e2e
 
 LINES ?= 400000
 bench: build

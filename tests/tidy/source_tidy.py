@@ -20,7 +20,7 @@ LIBRARIES = [(r"boost/", "boost"), (r"openssl/", "ssl"), (r"simdjson", "simdjson
              (r"CLI/", "cli11"), (r"fmt/", "fmt"), (r"spdlog/", "spdlog"), (r"roaring", "roaring"),
              (r"snappy", "snappy"), (r"zlib\.h", "zlib"), (r"google/protobuf", "protobuf"),
              (r"xxh", "xxhash")]
-# Slow to compile: only in .cc files.
+# Slow to compile: only in .cc files, and in headers that no other room includes.
 HEAVY = re.compile(r"boost/|simdjson|re2/|yaml-cpp/|CLI/|spdlog/|fmt/|gtest/|gmock/|regex$")
 
 BANNED = [
@@ -60,12 +60,26 @@ def room_of(name, rooms):
     return folder
 
 
-def check_includes(name, text, rooms, report):
+def exported_headers(texts):
+    """Headers that files of other folders include, directly or through such a header."""
+    includes = {n: set(re.findall(r'^#include "([^"]+)"', t, re.M)) for n, t in texts.items()}
+    todo = [i for n, found in includes.items() if n.startswith(sources.PRODUCT)
+            for i in found if i.rsplit("/", 1)[0] != n.rsplit("/", 1)[0]]
+    exported = set()
+    while todo:
+        name = todo.pop()
+        if name not in exported:
+            exported.add(name)
+            todo += includes.get(name, ())
+    return exported
+
+
+def check_includes(name, text, rooms, exported, report):
     room = room_of(name, rooms)
     lines = text.split("\n")
     for match in re.finditer(r'^#include ([<"])([^>"]+)[>"]', text, re.M):
         number, quoted, path = line_of(text, match.start()), match[1] == '"', match[2]
-        if name.endswith(".h") and HEAVY.match(path) and not waived(lines, number, "heavy"):
+        if name in exported and HEAVY.match(path) and not waived(lines, number, "heavy"):
             report.add(name, number, f"{path} is slow to compile: include it in the .cc")
         if not room:
             continue
@@ -179,10 +193,11 @@ def check_header(name, text, report):
 
 def main():
     report, rooms = sources.Report(), sources.rooms()
-    for name in sources.tracked(".h", ".cc"):
-        text = sources.read(name)
+    texts = {name: sources.read(name) for name in sources.tracked(".h", ".cc")}
+    exported = exported_headers(texts)
+    for name, text in texts.items():
         code = sources.code_only(text)
-        check_includes(name, text, rooms, report)
+        check_includes(name, text, rooms, exported, report)
         if name.endswith(".h"):
             check_header(name, text, report)
         if name.startswith(sources.PRODUCT):
