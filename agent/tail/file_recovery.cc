@@ -1,0 +1,225 @@
+// The part of FileSet that recognises files across renames, copies and restarts.
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+
+#include "agent/tail/file_set.h"
+#include "agent/tail/paths.h"
+
+namespace skald::agent {
+
+std::string directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string_view name_of(std::string_view path) noexcept {
+  return path.substr(path.rfind('/') + 1);  // npos + 1 == 0
+}
+
+bool is_compressed_name(std::string_view path) noexcept {
+  for (const std::string_view end : {".gz", ".bz2", ".xz", ".zst", ".zip", ".Z", ".lz4"})
+    if (path.ends_with(end)) return true;
+  return false;
+}
+
+bool is_rotation_name(std::string_view name, std::string_view base) noexcept {
+  return name.size() > base.size() + 1 && name.starts_with(base) &&
+         (name[base.size()] == '.' || name[base.size()] == '-' || name[base.size()] == '_');
+}
+
+int open_for_reading(const std::string& path) noexcept {
+  int fd = -1;
+  do {
+    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  } while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+namespace {
+
+// The bytes before the offset are as they were. The store's offset may lie past the last print:
+// then it must follow a newline, or be the end (an unterminated last line that was sent).
+bool offset_matches(const KnownFile& file, int fd, std::uint64_t size) {
+  if (!tail_matches(fd, file.tail)) return false;
+  const bool printed = file.tail.size > 0 && file.tail.offset == file.offset;
+  return printed || file.offset == size || tail_matches(fd, {file.offset, 0, 0});
+}
+
+}  // namespace
+
+KnownFiles::KnownFiles(std::vector<KnownFile> files)
+    : files_(std::move(files)), claimed_(files_.size()) {
+  for (std::size_t i = 0; i < files_.size(); ++i) {
+    if (!files_[i].imported) by_key_.emplace(files_[i].key, i);
+    if (files_[i].path.empty())
+      ++pathless_;
+    else
+      by_path_.emplace(files_[i].path, i);
+  }
+}
+
+std::size_t KnownFiles::find(FileKey key, const std::string& path, int fd,
+                             std::uint64_t size) const {
+  std::size_t best = kNone;
+  const auto consider = [&](std::size_t i) {
+    const KnownFile& file = files_[i];
+    if (claimed_[i] || file.offset > size) return;
+    if (!file.imported && !head_matches(fd, file.id)) return;
+    if (!offset_matches(file, fd, size)) return;
+    // Of two lives of one inode that begin alike the later one counts.
+    if (best == kNone || file.id.birth > files_[best].id.birth) best = i;
+  };
+  const auto [first, last] = by_key_.equal_range(key);
+  for (auto it = first; it != last; ++it) consider(it->second);
+  if (best != kNone) return best;
+  const auto [from, to] = by_path_.equal_range(path);
+  for (auto it = from; it != to; ++it)
+    if (files_[it->second].imported) consider(it->second);
+  return best;
+}
+
+std::size_t KnownFiles::find_content(const std::string& path, int fd, std::uint64_t size) const {
+  for (std::size_t i = 0; i < files_.size(); ++i) {
+    const KnownFile& file = files_[i];
+    if (claimed_[i] || file.imported || file.offset > size || file.offset == 0) continue;
+    if (!file.path.empty() && file.path != path) continue;
+    if (head_matches(fd, file.id) && offset_matches(file, fd, size)) return i;
+  }
+  return kNone;
+}
+
+KnownFile KnownFiles::claim(std::size_t index) {
+  claimed_[index] = true;
+  if (files_[index].path.empty()) --pathless_;
+  return files_[index];
+}
+
+bool KnownFiles::has_unclaimed(const std::string& path) const {
+  if (pathless_ > 0) return true;
+  const auto [from, to] = by_path_.equal_range(path);
+  for (auto it = from; it != to; ++it)
+    if (!claimed_[it->second]) return true;
+  return false;
+}
+
+std::int64_t KnownFiles::seen_ns(const std::string& path) const {
+  std::int64_t seen = 0;
+  const auto [from, to] = by_path_.equal_range(path);
+  for (auto it = from; it != to; ++it)
+    if (!files_[it->second].imported) seen = std::max(seen, files_[it->second].seen_ns);
+  return seen;
+}
+
+std::vector<KnownFile> KnownFiles::unclaimed() const {
+  std::vector<KnownFile> files;
+  for (std::size_t i = 0; i < files_.size(); ++i)
+    if (!claimed_[i]) files.push_back(files_[i]);
+  return files;
+}
+
+std::vector<FileSet::Sibling> FileSet::siblings_of(const std::string& path) {
+  std::vector<Sibling> siblings;
+  const std::string directory = directory_of(path);
+  DIR* const stream = ::opendir(directory.c_str());
+  if (stream == nullptr) return siblings;
+  while (const dirent* entry = ::readdir(stream)) {
+    if (!is_rotation_name(entry->d_name, name_of(path)) || is_compressed_name(entry->d_name))
+      continue;
+    Sibling sibling;
+    sibling.path = directory + "/" + entry->d_name;
+    struct stat st {};
+    if (::stat(sibling.path.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
+    sibling.key = key_of(st);
+    sibling.size = static_cast<std::uint64_t>(st.st_size);
+    sibling.modified_ns = st.st_mtim.tv_sec * base::kNsPerSecond + st.st_mtim.tv_nsec;
+    siblings.push_back(std::move(sibling));
+  }
+  ::closedir(stream);
+  std::sort(siblings.begin(), siblings.end(),
+            [](const Sibling& a, const Sibling& b) { return a.modified_ns < b.modified_ns; });
+  return siblings;
+}
+
+// While copytruncate runs, the copy appears under a rotated name beside the live file. It is not
+// read: when the live file is cut, the copy is found by its bytes and only its rest is read.
+bool FileSet::is_copy_of_live_file(const std::string& path, int fd) {
+  const std::string directory = directory_of(path);
+  const std::string_view name = name_of(path);
+  for (std::size_t end = name.find_last_of(".-_"); end != std::string_view::npos && end > 0;
+       end = name.find_last_of(".-_", end - 1)) {
+    Source* const live = at_path(directory + "/" + std::string(name.substr(0, end)));
+    if (live == nullptr || !open_source(*live)) continue;
+    char ours[4096], theirs[4096];
+    const ssize_t size = ::pread(fd, ours, sizeof ours, 0);
+    if (size == 0) return true;  // perhaps a copy about to be written; it is looked at again
+    if (size < 0) return false;
+    // More bytes than the live file has: a copy never has more.
+    if (::pread(live->fd, theirs, static_cast<std::size_t>(size), 0) != size) continue;
+    if (std::memcmp(ours, theirs, static_cast<std::size_t>(size)) == 0) return true;
+  }
+  return false;
+}
+
+// What happened to `path` while we were not running: its older generations lie beside it.
+void FileSet::recover(const std::string& path, std::size_t target) {
+  if (!known_.has_unclaimed(path)) return;
+  Source* const current = at_path(path);
+  const bool current_is_known = current != nullptr && current->offset > 0;
+  // Generations we never saw came after the newest one we knew. If that one still is the current
+  // file, there are none.
+  std::int64_t unread_since_ns = std::numeric_limits<std::int64_t>::max();
+  const std::int64_t seen_ns = current_is_known ? 0 : known_.seen_ns(path);
+  if (seen_ns > 0) unread_since_ns = seen_ns;
+  const std::vector<Sibling> siblings = siblings_of(path);
+  for (const Sibling& sibling : siblings) {
+    const int fd = open_for_reading(sibling.path);
+    if (fd < 0) continue;
+    const bool ours = known_.find(sibling.key, path, fd, sibling.size) != KnownFiles::kNone;
+    ::close(fd);
+    if (ours && !current_is_known) unread_since_ns = sibling.modified_ns;  // the newest stays
+  }
+  std::uint64_t last = 0;
+  for (const Sibling& sibling : siblings) {
+    Source* const source = resume_sibling(sibling, path, target, unread_since_ns);
+    if (source == nullptr) continue;
+    source->predecessor = last;
+    last = source->number;
+  }
+  if (last != 0 && current != nullptr) current->predecessor = last;
+}
+
+Source* FileSet::resume_sibling(const Sibling& sibling, const std::string& path, std::size_t target,
+                                std::int64_t unread_since_ns) {
+  if (by_key_.contains(sibling.key)) return nullptr;
+  const int fd = open_for_reading(sibling.path);
+  if (fd < 0) return nullptr;
+  std::size_t index = known_.find(sibling.key, path, fd, sibling.size);
+  if (index == KnownFiles::kNone) index = known_.find_content(path, fd, sibling.size);
+  if (index == KnownFiles::kNone && sibling.modified_ns < unread_since_ns) {
+    ::close(fd);
+    return nullptr;
+  }
+  auto source = std::make_unique<Source>();
+  source->key = sibling.key;
+  source->path = path;
+  source->at = sibling.path;
+  source->target = target;
+  source->size = sibling.size;
+  source->fd = fd;
+  source->rotated = true;
+  ++rotated_count_;
+  if (index == KnownFiles::kNone) return &start_source(std::move(source), nullptr);
+  const KnownFile known = known_.claim(index);
+  return &start_source(std::move(source), &known);
+}
+
+}  // namespace skald::agent

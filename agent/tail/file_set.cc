@@ -1,0 +1,484 @@
+#include "agent/tail/file_set.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <map>
+
+#include "agent/tail/paths.h"
+#include "proto/base/check.h"
+
+namespace skald::agent {
+FileSet::FileSet(FileSetOptions options, const base::Clock& clock,
+                 std::unique_ptr<FileWatcher> watcher, TailOwner& owner)
+    : options_(options),
+      clock_(clock),
+      watcher_(std::move(watcher)),
+      owner_(owner),
+      reader_(options.line_bytes_max) {}
+
+FileSet::~FileSet() = default;
+
+void FileSet::set_targets(std::vector<std::shared_ptr<const PathPattern>> patterns) {
+  targets_ = std::move(patterns);
+  // A source goes on under the first target that matches its name now.
+  std::vector<Source*> gone;
+  for (auto& [number, source] : sources_) {
+    const auto it = std::find_if(targets_.begin(), targets_.end(), [&](const auto& pattern) {
+      return pattern->matches(source->path);
+    });
+    if (it == targets_.end())
+      gone.push_back(source.get());
+    else
+      source->target = static_cast<std::size_t>(it - targets_.begin());
+  }
+  for (Source* source : gone) finish(*source);
+}
+
+Source* FileSet::find(std::uint64_t number) {
+  const auto it = sources_.find(number);
+  return it == sources_.end() ? nullptr : it->second.get();
+}
+
+Source* FileSet::at_path(const std::string& path) {
+  const auto it = by_path_.find(path);
+  return it == by_path_.end() ? nullptr : it->second;
+}
+
+void FileSet::queue(Source& source) {
+  if (source.queued) return;
+  source.queued = true;
+  queue_.push_back(source.number);
+}
+
+bool FileSet::open_source(Source& source) {
+  if (source.fd >= 0) return true;
+  if (source.at.empty()) return false;
+  const int fd = open_for_reading(source.at);
+  if (fd < 0) return false;
+  struct stat st {};
+  if (::fstat(fd, &st) != 0 || key_of(st) != source.key) {
+    ::close(fd);
+    return false;
+  }
+  source.fd = fd;
+  ++open_count_;
+  return true;
+}
+
+void FileSet::watch_directory(const std::string& directory) {
+  if (watcher_->watch(directory)) return;
+  unwatched_ = true;
+  if (watcher_->descriptor() >= 0 && warned_.insert("watch").second)
+    owner_.on_warning("directory " + directory +
+                      " cannot be watched (fs.inotify.max_user_watches, or a network file "
+                      "system): it is polled instead");
+}
+
+void FileSet::scan() {
+  wants_scan_ = false;
+  unwatched_ = false;
+  // Directories first: a file created between listing and watching is then seen by one of them.
+  for (const auto& target : targets_)
+    target->expand_directories(
+        [this](const std::string& directory) { watch_directory(directory); });
+  // In order of names: "app.log" claims its past before "app.log.1" is looked at.
+  std::map<std::string, std::size_t> seen;
+  for (std::size_t i = 0; i < targets_.size(); ++i)
+    targets_[i]->expand([&](const std::string& path) { seen.emplace(path, i); });
+  for (const auto& [path, target] : seen) discover(path, target);
+  std::vector<std::string> lost;
+  for (const auto& [path, source] : by_path_)
+    if (!seen.contains(path)) lost.push_back(path);
+  for (const std::string& path : lost) name_lost(path);
+  poll_unwatched();
+  close_idle();
+}
+
+void FileSet::on_event(const FileEvent& event) {
+  if (event.overflow || event.name.empty()) {
+    wants_scan_ = true;
+    return;
+  }
+  std::string path(event.directory);
+  if (path.empty() || path.back() != '/') path += '/';
+  path += event.name;
+  if (event.is_directory) {
+    wants_scan_ = true;
+    return;
+  }
+  changed_paths_.insert(std::move(path));
+}
+
+void FileSet::take_events() {
+  changed_paths_.clear();
+  watcher_->drain([this](const FileEvent& event) { on_event(event); });
+  for (const std::string& path : changed_paths_) look_at(path);
+  changed_paths_.clear();
+}
+
+// Something happened under this name.
+void FileSet::look_at(const std::string& path) {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0) {
+    name_lost(path);
+    return;
+  }
+  if (const auto it = by_key_.find(key_of(st)); it != by_key_.end()) {
+    seen_again(*it->second, path, static_cast<std::uint64_t>(st.st_size),
+               static_cast<std::uint64_t>(st.st_nlink));
+    return;
+  }
+  for (std::size_t i = 0; i < targets_.size(); ++i)
+    if (targets_[i]->matches(path)) return discover(path, i);
+}
+
+void FileSet::discover(const std::string& path, std::size_t target) {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0) return name_lost(path);
+  if (!S_ISREG(st.st_mode)) return;
+  const FileKey key = key_of(st);
+  const auto size = static_cast<std::uint64_t>(st.st_size);
+  if (const auto it = by_key_.find(key); it != by_key_.end())
+    return seen_again(*it->second, path, size, static_cast<std::uint64_t>(st.st_nlink));
+  if (is_compressed_name(path)) {
+    if (warned_.insert(path).second)
+      owner_.on_warning(path + ": compressed, not tailed (its lines were read before)");
+    return;
+  }
+  if (sources_.size() >= kFilesMax) {
+    ++files_refused_;
+    if (warned_.insert("files").second)
+      owner_.on_warning("more than " + std::to_string(kFilesMax) + " files match: " + path +
+                        " and others are not tailed");
+    return;
+  }
+  const int fd = open_for_reading(path);
+  if (fd < 0) {
+    if (errno != ENOENT && warned_.insert(path).second)
+      owner_.on_warning("open " + path + ": " + std::strerror(errno));
+    return;
+  }
+  if (::fstat(fd, &st) != 0 || key_of(st) != key || is_copy_of_live_file(path, fd)) {
+    ::close(fd);
+    return;
+  }
+  warned_.erase(path);
+  add_source(path, target, fd, key, static_cast<std::uint64_t>(st.st_size));
+}
+
+void FileSet::add_source(const std::string& path, std::size_t target, int fd, FileKey key,
+                         std::uint64_t size) {
+  watch_directory(directory_of(path));
+  char resolved[4096];
+  if (::realpath(path.c_str(), resolved) != nullptr && directory_of(resolved) != directory_of(path))
+    watch_directory(directory_of(resolved));  // a symlink: writes are seen at its target
+  Source* const before = at_path(path);
+  if (before != nullptr) set_rotated(*before, "");
+  auto source = std::make_unique<Source>();
+  source->key = key;
+  source->path = path;
+  source->at = path;
+  source->target = target;
+  source->size = size;
+  source->fd = fd;
+  if (before != nullptr) source->predecessor = before->number;
+  const std::size_t index = known_.find(key, path, fd, size);
+  if (index != KnownFiles::kNone) {
+    const KnownFile known = known_.claim(index);
+    start_source(std::move(source), &known);
+  } else {
+    start_source(std::move(source), nullptr);
+  }
+  Source* const now = by_key_.at(key);
+  by_path_[path] = now;
+  if (recovered_.insert(path).second && before == nullptr) recover(path, target);
+}
+
+Source& FileSet::start_source(std::unique_ptr<Source> owned, const KnownFile* known) {
+  Source& source = *owned;
+  source.number = ++last_number_;
+  source.changed_ns = clock_.monotonic_ns();
+  if (known != nullptr) {
+    source.offset = known->offset;
+    source.id = known->id;
+  }
+  if (source.id.birth == 0) {
+    source.id.key = source.key;
+    source.id.birth = static_cast<std::uint64_t>(std::max<std::int64_t>(1, clock_.wall_ns()));
+  }
+  if (source.offset > 0) {  // known files were compared before; from here on at every read
+    source.tail_size =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(source.offset, kTailBytes));
+    if (::pread(source.fd, source.tail, source.tail_size,
+                static_cast<off_t>(source.offset - source.tail_size)) !=
+        static_cast<ssize_t>(source.tail_size))
+      source.tail_size = 0;
+    if (source.id.head_size == 0) {
+      char head[kHeadBytes];
+      const ssize_t n = ::pread(source.fd, head, sizeof head, 0);
+      if (n > 0) {
+        source.id.head_size = static_cast<std::uint32_t>(n);
+        source.id.head_hash = print_hash({head, static_cast<std::size_t>(n)});
+      }
+    }
+  }
+  ++open_count_;
+  by_key_[source.key] = &source;
+  sources_.emplace(source.number, std::move(owned));
+  owner_.on_source_start(source, known);
+  if (source.size != source.offset) queue(source);
+  return source;
+}
+
+// A file we have was met under `path`.
+void FileSet::seen_again(Source& source, const std::string& path, std::uint64_t size,
+                         std::uint64_t links) {
+  source.at = path;
+  if (path == source.path) {
+    if (Source* other = at_path(path); other != nullptr && other != &source)
+      set_rotated(*other, "");
+    if (source.rotated) {
+      source.rotated = false;
+      --rotated_count_;
+    }
+    by_path_[path] = &source;
+  } else if (Source* here = at_path(path); here != nullptr && here != &source) {
+    set_rotated(*here, "");  // renamed over another file of ours
+  }
+  if (path != source.path && at_path(source.path) == &source) {
+    struct stat st {};
+    if (::stat(source.path.c_str(), &st) != 0 || key_of(st) != source.key)
+      set_rotated(source, path);
+    else
+      source.at = source.path;  // two names of one file
+  }
+  source.unlinked = links == 0;
+  if (size != source.size) source.changed_ns = clock_.monotonic_ns();
+  source.size = size;
+  if (source.size != source.offset) queue(source);
+}
+
+void FileSet::set_rotated(Source& source, std::string at) {
+  source.at = std::move(at);
+  if (at_path(source.path) == &source) by_path_.erase(source.path);
+  if (source.rotated) return;
+  source.rotated = true;
+  ++rotated_count_;
+  source.changed_ns = clock_.monotonic_ns();
+  queue(source);  // what was written between our last read and the rename
+}
+
+// Nothing is under this name any more (or the name now is another file's).
+void FileSet::name_lost(const std::string& path) {
+  if (Source* source = at_path(path)) {
+    set_rotated(*source, "");
+    return;
+  }
+  for (auto& [number, source] : sources_)
+    if (source->rotated && source->at == path) source->at.clear();
+}
+
+bool FileSet::read_turn() {
+  const std::uint64_t number = queue_.front();
+  Source* const source = find(number);
+  if (source == nullptr) {
+    queue_.pop_front();
+    return true;
+  }
+  if (source->predecessor != 0) {
+    const Source* before = find(source->predecessor);
+    if (before == nullptr || !before->queued) {
+      source->predecessor = 0;
+    } else {  // behind its predecessor
+      queue_.pop_front();
+      queue_.push_back(number);
+      return true;
+    }
+  }
+  queue_.pop_front();
+  source->queued = false;
+  if (!open_source(*source)) {
+    if (source->rotated) {
+      if (source->has_unread())
+        owner_.on_lost(*source, source->size - source->offset, "deleted before it was read");
+      source->size = source->offset;
+      source->unlinked = true;
+    }
+    return true;
+  }
+  const std::uint64_t offset_before = source->offset;
+  const LineReader::Outcome outcome = reader_.read(*source, owner_);
+  if (source->offset != offset_before) source->changed_ns = clock_.monotonic_ns();
+  switch (outcome) {
+    case LineReader::Outcome::kMore: queue(*source); return true;
+    case LineReader::Outcome::kDrained: return true;
+    case LineReader::Outcome::kStopped:
+      source->queued = true;
+      queue_.push_front(number);
+      return false;
+    case LineReader::Outcome::kReplaced: replaced(*source); return true;
+    case LineReader::Outcome::kError:
+      if (warned_.insert("read " + source->path).second)
+        owner_.on_warning("read " + source->path + ": " + std::strerror(errno));
+      return true;
+  }
+  return true;
+}
+
+// The bytes before the offset are gone: the file was truncated in place (copytruncate, or a
+// restart with O_TRUNC). The name and inode begin another life.
+void FileSet::replaced(Source& source) {
+  auto next = std::make_unique<Source>();
+  next->key = source.key;
+  next->path = source.path;
+  next->at = source.at;
+  next->target = source.target;
+  next->rotated = source.rotated;
+  next->fd = source.fd;
+  source.fd = -1;
+  --open_count_;
+  struct stat st {};
+  if (::fstat(next->fd, &st) == 0) next->size = static_cast<std::uint64_t>(st.st_size);
+  next->predecessor = source.number;
+  if (next->rotated) ++rotated_count_;
+  const std::uint64_t size_before = source.size;
+  const std::string path = source.path;
+  const bool was_current = at_path(path) == &source;
+  by_key_.erase(source.key);
+  set_rotated(source, "");
+  source.queued = false;
+  for (const Sibling& sibling : siblings_of(path)) {
+    if (by_key_.contains(sibling.key) || sibling.key == next->key) continue;
+    const int fd = open_for_reading(sibling.path);
+    if (fd < 0) continue;
+    if (!head_matches(fd, source.id) || !tail_matches(fd, source.tail_print())) {
+      ::close(fd);
+      continue;
+    }
+    source.fd = fd;
+    ++open_count_;
+    source.key = sibling.key;
+    source.at = sibling.path;
+    source.size = sibling.size;
+    by_key_[source.key] = &source;
+    break;
+  }
+  if (source.fd < 0) {
+    if (size_before > source.offset)
+      owner_.on_lost(source, size_before - source.offset, "truncated before it was read");
+    source.size = source.offset;
+    source.unlinked = true;
+  } else {
+    queue(source);
+  }
+  Source& started = start_source(std::move(next), nullptr);
+  queue(started);
+  if (was_current) by_path_[path] = &started;
+}
+
+void FileSet::finish(Source& source) {
+  owner_.on_source_quiet(source);
+  owner_.on_source_end(source);
+  if (source.rotated) --rotated_count_;
+  if (source.fd >= 0) --open_count_;
+  if (const auto it = by_key_.find(source.key); it != by_key_.end() && it->second == &source)
+    by_key_.erase(it);
+  if (at_path(source.path) == &source) by_path_.erase(source.path);
+  sources_.erase(source.number);
+}
+
+void FileSet::poll_rotated(Source& source) {
+  struct stat st {};
+  const std::int64_t now = clock_.monotonic_ns();
+  const bool found = source.fd >= 0 ? ::fstat(source.fd, &st) == 0
+                                    : !source.at.empty() && ::stat(source.at.c_str(), &st) == 0 &&
+                                          key_of(st) == source.key;
+  if (found) {
+    source.unlinked = st.st_nlink == 0;
+    const auto size = static_cast<std::uint64_t>(st.st_size);
+    if (size != source.size) {
+      source.size = size;
+      source.changed_ns = now;
+      queue(source);
+    } else if (source.size > source.offset && !source.partial) {
+      queue(source);
+    }
+  } else {
+    source.unlinked = true;
+    source.size = std::max(source.size, source.offset);
+  }
+  if (source.queued) return;
+  const std::int64_t quiet_ns = now - source.changed_ns;
+  if (quiet_ns < options_.partial_flush_ns) return;
+  if (source.partial && source.fd >= 0) {
+    const LineReader::Outcome outcome = reader_.flush_partial(source, owner_);
+    if (outcome == LineReader::Outcome::kReplaced) return replaced(source);
+    if (outcome == LineReader::Outcome::kStopped) return;
+    source.changed_ns = now;
+    return;
+  }
+  owner_.on_source_quiet(source);
+  if (quiet_ns < options_.rotated_grace_ns && source.fd >= 0) return;
+  if (source.unlinked) {
+    if (owner_.is_settled(source)) finish(source);
+  } else if (source.fd >= 0) {
+    source.close();
+    --open_count_;
+  }
+}
+
+void FileSet::poll_unwatched() {
+  std::vector<std::uint64_t> rotated;
+  std::vector<std::string> unwatched;
+  for (const auto& [number, source] : sources_) {
+    if (source->rotated)
+      rotated.push_back(number);
+    else if (unwatched_ && !watcher_->is_watching(directory_of(source->path)))
+      unwatched.push_back(source->path);
+  }
+  for (const std::string& path : unwatched) look_at(path);
+  for (const std::uint64_t number : rotated)
+    if (Source* source = find(number); source != nullptr && source->rotated) poll_rotated(*source);
+}
+
+void FileSet::close_idle() {
+  if (open_count_ <= options_.open_files_max) return;
+  const std::int64_t now = clock_.monotonic_ns();
+  for (auto& [number, source] : sources_) {
+    if (source->fd < 0 || source->rotated || source->queued || source->partial) continue;
+    if (now - source->changed_ns < options_.idle_close_ns) continue;
+    source->close();
+    if (--open_count_ <= options_.open_files_max / 2) return;
+  }
+}
+
+void FileSet::rewind(Source& source, std::uint64_t offset) {
+  if (offset >= source.offset) return;
+  source.offset = offset;
+  source.skipping = false;
+  source.partial = false;
+  source.tail_size = 0;
+  if (!open_source(source)) {
+    owner_.on_lost(source, source.size - offset, "deleted before it could be read again");
+    source.offset = source.size;
+    return;
+  }
+  const auto tail_size = static_cast<std::uint32_t>(std::min<std::uint64_t>(offset, kTailBytes));
+  if (::pread(source.fd, source.tail, tail_size, static_cast<off_t>(offset - tail_size)) ==
+      static_cast<ssize_t>(tail_size))
+    source.tail_size = tail_size;
+  queue(source);
+}
+
+void FileSet::flush_partials(std::int64_t quiet_ns) {
+  const std::int64_t now = clock_.monotonic_ns();
+  for (auto& [number, source] : sources_)
+    if (source->partial && source->fd >= 0 && now - source->changed_ns >= quiet_ns)
+      static_cast<void>(reader_.flush_partial(*source, owner_));
+}
+
+}  // namespace skald::agent
