@@ -9,12 +9,13 @@ REPO = os.path.dirname(os.path.dirname(HERE))
 REQUIREMENTS = os.path.join(HERE, "requirements.txt")
 
 
-def python_with_requirements(directory=os.path.join(REPO, "build", "venv")):
-    """Path of an interpreter that can import what requirements.txt names. Safe to call at once
+def python_with_requirements(directory=os.path.join(REPO, "build", "venv"),
+                             requirements=REQUIREMENTS):
+    """Path of an interpreter that can import what the requirements name. Safe to call at once
     from several processes: the first one installs, the others wait."""
     python = os.path.join(directory, "bin", "python")
     stamp = os.path.join(directory, "requirements.installed")
-    with open(REQUIREMENTS, encoding="ascii") as f:
+    with open(requirements, encoding="ascii") as f:
         wanted = f.read()
     os.makedirs(os.path.dirname(directory), exist_ok=True)
     with open(directory + ".lock", "w", encoding="ascii") as lock:
@@ -25,7 +26,7 @@ def python_with_requirements(directory=os.path.join(REPO, "build", "venv")):
                     return python
         subprocess.run([sys.executable, "-m", "venv", "--clear", directory], check=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                        "--requirement", REQUIREMENTS], check=True)
+                        "--requirement", requirements], check=True)
         with open(stamp, "w", encoding="ascii") as f:
             f.write(wanted)
     return python
