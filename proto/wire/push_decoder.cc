@@ -1,0 +1,141 @@
+#include "proto/wire/push_decoder.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "proto/wire/decompress.h"
+#include "proto/wire/push_builder.h"
+
+namespace skald::wire {
+namespace {
+
+constexpr std::size_t kJsonPadding = 64;  // simdjson reads this far past the end
+
+std::string lower_trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return out;
+}
+
+// "type/subtype" without parameters, or empty if it is not of that form.
+std::string media_type(std::string_view content_type) {
+  std::string type = lower_trimmed(content_type.substr(0, content_type.find(';')));
+  const std::size_t slash = type.find('/');
+  const bool fine = slash != std::string::npos && slash > 0 && slash + 1 < type.size() &&
+                    type.find_first_of(" \t/", slash + 1) == std::string::npos;
+  return fine ? type : std::string();
+}
+
+// A snappy block that starts with 0x0A holds 10 bytes and cannot be longer than this.
+constexpr std::size_t kTenBytesOfSnappyMax = 128;
+
+}  // namespace
+
+struct PushDecoder::Impl {
+  Decompressor decompressor;
+  Buffer first, second;
+  JsonPushParser json;
+  PushBuilder builder;
+
+  base::Status decode(const PushInput& input, std::string& body);
+
+ private:
+  base::Status unpack(const std::string& coding, std::string_view in, bool json_form,
+                      std::string_view& out);
+  base::Status protobuf(const PushInput& input, std::string_view body, bool coded_as_snappy);
+  base::Status unsnap(std::string_view body, bool must, std::string_view& out);
+};
+
+base::Status PushDecoder::Impl::decode(const PushInput& input, std::string& body) {
+  first.release_if_above(kKeptBytesMax);
+  second.release_if_above(kKeptBytesMax);
+  builder.reset();
+  const std::string type = media_type(input.content_type);
+  if (type.empty())
+    return base::invalid_argument(input.content_type.empty()
+                                      ? std::string("mime: no media type")
+                                      : "mime: malformed Content-Type '" +
+                                            std::string(input.content_type.substr(0, 200)) + "'");
+  const bool is_json = type == "application/json";
+  std::string coding = lower_trimmed(input.content_encoding);
+  if (coding == "identity") coding.clear();
+  const bool as_snappy = coding == "snappy";
+  if (as_snappy)
+    coding.clear();  // JSON under this name is plain, protobuf is a snappy block anyway
+  std::string_view plain;
+  if (coding.empty()) {
+    if (is_json) body.reserve(body.size() + kJsonPadding);
+    plain = body;
+    if (plain.size() > kDecodedBytesMax && is_json)
+      return base::resource_exhausted("JSON body larger than " + std::to_string(kDecodedBytesMax) +
+                                      " bytes: send smaller batches");
+  } else {
+    SKALD_TRY(unpack(coding, body, is_json, plain));
+  }
+  builder.result().decoded_bytes = plain.size();
+  if (!is_json) return protobuf(input, plain, as_snappy);
+  if (input.form == PushForm::kOtlp) return decode_otlp_json(plain, input.now_ns, builder);
+  return json.decode(plain, input.form == PushForm::kLegacy, builder);
+}
+
+base::Status PushDecoder::Impl::unpack(const std::string& coding, std::string_view in,
+                                       bool json_form, std::string_view& out) {
+  const std::size_t size_max = json_form ? kUnpackedJsonBytesMax : kDecodedBytesMax;
+  if (coding == "gzip" || coding == "x-gzip") {
+    SKALD_TRY(decompressor.gzip(in, size_max, first));
+  } else if (coding == "deflate") {
+    SKALD_TRY(decompressor.deflate(in, size_max, first));
+  } else if (coding == "zstd") {
+    SKALD_TRY(decompressor.zstd(in, size_max, first));
+  } else {
+    return base::unsupported("Content-Encoding \"" + coding.substr(0, 100) + "\" not supported");
+  }
+  out = first.view();
+  return {};
+}
+
+base::Status PushDecoder::Impl::protobuf(const PushInput& input, std::string_view body,
+                                         bool coded_as_snappy) {
+  if (input.form == PushForm::kOtlp && !coded_as_snappy)
+    return decode_otlp_protobuf(body, input.now_ns, builder);
+  SKALD_TRY(unsnap(body, coded_as_snappy, body));
+  builder.result().decoded_bytes = body.size();
+  if (input.form == PushForm::kOtlp) return decode_otlp_protobuf(body, input.now_ns, builder);
+  return decode_protobuf(body, builder);
+}
+
+// Loki's clients send a snappy block whatever Content-Encoding says; ours, and simple scripts,
+// send bare protobuf. PUSH.md says how the two are told apart.
+base::Status PushDecoder::Impl::unsnap(std::string_view body, bool must, std::string_view& out) {
+  const bool bare =
+      !must && (body.empty() || (body[0] == 0x0A && body.size() > kTenBytesOfSnappyMax));
+  if (bare) {
+    out = body;
+    return {};
+  }
+  base::Status status = decompressor.snappy(body, kDecodedBytesMax, second);
+  if (status.ok()) {
+    out = second.view();
+    return {};
+  }
+  // A request with nothing but file marks, or a short one.
+  const bool may_be_bare = body[0] == 0x0A || static_cast<unsigned char>(body[0]) == 0xA2;
+  if (must || !may_be_bare) return status;
+  out = body;
+  return {};
+}
+
+PushDecoder::PushDecoder() : impl_(std::make_unique<Impl>()) {}
+PushDecoder::~PushDecoder() = default;
+PushDecoder::PushDecoder(PushDecoder&&) noexcept = default;
+PushDecoder& PushDecoder::operator=(PushDecoder&&) noexcept = default;
+
+base::Result<DecodedPush*> PushDecoder::decode(const PushInput& input, std::string& body) {
+  SKALD_TRY(impl_->decode(input, body));
+  return &impl_->builder.result();
+}
+
+}  // namespace skald::wire
