@@ -1,15 +1,21 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian 12 machine lacks to build and test Skald. Does nothing if all is there.
+# --build-only leaves out what only the tests need.
 set -euo pipefail
 
-packages=(
+build_packages=(
   g++ cmake ninja-build ccache mold pkg-config git ca-certificates curl make
   libboost1.81-dev libsimdjson-dev libzstd-dev libre2-dev liblmdb-dev libprotobuf-dev
   protobuf-compiler libsnappy-dev libyaml-cpp-dev libcli11-dev libfmt-dev libspdlog-dev libssl-dev
-  libroaring-dev libcurl4-openssl-dev libgtest-dev libgmock-dev libbenchmark-dev zlib1g-dev
-  libxxhash-dev python3 python3-venv python3-pip shellcheck clang-14 clang-tidy-14 clang-format-14
-  libclang-rt-14-dev logrotate prometheus prometheus-alertmanager chromium openssl
+  libroaring-dev zlib1g-dev libxxhash-dev
 )
+test_packages=(
+  libcurl4-openssl-dev libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv python3-pip
+  shellcheck clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev logrotate prometheus
+  prometheus-alertmanager openssl
+)
+packages=("${build_packages[@]}")
+[[ ${1:-} == --build-only ]] || packages+=("${test_packages[@]}")
 
 missing=()
 for package in "${packages[@]}"; do

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""The configurations under deploy/ are accepted by the programs they are for."""
+import glob
+import os
+import re
+import subprocess
+import textwrap
+
+import harness
+from harness import check
+
+DEPLOY = os.path.join(harness.REPO, "deploy")
+
+
+def embedded(path, key):
+    """Texts of `key: |` blocks of a Kubernetes manifest."""
+    with open(path, encoding="utf-8") as f:
+        lines = f.read().split("\n")
+    for i, line in enumerate(lines):
+        if line.strip() == f"{key}: |":
+            indent = len(line) - len(line.lstrip())
+            block = []
+            for text in lines[i + 1:]:
+                if text.strip() and len(text) - len(text.lstrip()) <= indent:
+                    break
+                block.append(text)
+            yield textwrap.dedent("\n".join(block))
+
+
+def configurations(key, plain):
+    for path in plain:
+        with open(os.path.join(DEPLOY, path), encoding="utf-8") as f:
+            yield path, f.read()
+    for path in sorted(glob.glob(DEPLOY + "/kubernetes/*.yaml")):
+        for text in embedded(path, key):
+            yield os.path.relpath(path, DEPLOY), text
+
+
+def test():
+    count = 0
+    for name, text in configurations("agent.yaml", ["systemd/agent.yaml", "docker/agent.yaml",
+                                                    "demo/agent.yaml"]):
+        path = os.path.join(harness.WORK, "agent.yaml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        done = subprocess.run(
+            [harness.program("skald-agent"), "--config", path, "--expand-env", "--check-syntax"],
+            capture_output=True, timeout=20, check=False,
+            env={**os.environ, "NODE": "n", "POD": "p", "NAMESPACE": "ns",
+                 "URL": "http://127.0.0.1:3100", "LOGS": "/tmp/logs", "DATA": harness.WORK})
+        check(done.returncode == 0, f"deploy/{name}: {(done.stdout + done.stderr).decode()[:500]}")
+        count += 1
+    for name, text in configurations("skald.yaml", ["systemd/skald.yaml"]):
+        text = re.sub(r"http_listen_address:.*", "http_listen_address: 127.0.0.1", text)
+        skald = harness.Skald(config=text, data_dir=os.path.join(harness.WORK, f"data{count}"),
+                              name=f"skald{count}")
+        check(skald.stop() == 0, f"deploy/{name}: the store did not end well")
+        count += 1
+    check(count >= 7, f"only {count} configurations found")
+
+
+if __name__ == "__main__":
+    harness.run(test)
