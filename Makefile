@@ -20,14 +20,16 @@ install:
 
 build: install
 	@mkdir -p build
-	@cmake --preset release -DSKALD_WERROR=$(WERROR) >build/configure.log 2>&1 || \
+	@cmake --preset release -DSKALD_WERROR=$(WERROR) -DSKALD_TESTS=ON -DSKALD_BENCH=ON >build/configure.log 2>&1 || \
 	  { cat build/configure.log; exit 1; }
 	@cmake --build $(BUILD) -j$(JOBS)
 
 # Only the programs: `make run` should not wait for the tests.
-programs: install
+programs:
+	@deploy/install-deps.sh --build-only
 	@mkdir -p build
-	@cmake --preset release >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
+	@cmake --preset release -DSKALD_TESTS=OFF -DSKALD_BENCH=OFF >build/configure.log 2>&1 || \
+	  { cat build/configure.log; exit 1; }
 	@cmake --build $(BUILD) -j$(JOBS) --target skald skald-agent skaldctl
 
 run: programs

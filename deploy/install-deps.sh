@@ -7,12 +7,11 @@ build_packages=(
   g++ cmake ninja-build ccache mold pkg-config git ca-certificates curl make
   libboost1.81-dev libsimdjson-dev libzstd-dev libre2-dev liblmdb-dev libprotobuf-dev
   protobuf-compiler libsnappy-dev libyaml-cpp-dev libcli11-dev libfmt-dev libspdlog-dev libssl-dev
-  libroaring-dev zlib1g-dev libxxhash-dev
+  libroaring-dev zlib1g-dev libxxhash-dev python3 python3-venv python3-pip
 )
 test_packages=(
-  libcurl4-openssl-dev libgtest-dev libgmock-dev libbenchmark-dev python3 python3-venv python3-pip
-  shellcheck clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev logrotate prometheus
-  prometheus-alertmanager openssl
+  libcurl4-openssl-dev libgtest-dev libgmock-dev libbenchmark-dev shellcheck clang-14
+  clang-tidy-14 clang-format-14 libclang-rt-14-dev logrotate prometheus prometheus-alertmanager openssl
 )
 packages=("${build_packages[@]}")
 [[ ${1:-} == --build-only ]] || packages+=("${test_packages[@]}")
@@ -34,3 +33,10 @@ echo "installing: ${missing[*]}"
 "${as_root[@]}" apt-get update -qq
 DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends \
   "${missing[@]}"
+
+# The tests start these two themselves, on ports of their own; Debian would run them as services.
+for service in prometheus prometheus-alertmanager; do
+  if [[ " ${missing[*]} " == *" $service "* && -d /run/systemd/system ]]; then
+    "${as_root[@]}" systemctl disable --now --quiet "$service" || true
+  fi
+done
