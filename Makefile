@@ -40,7 +40,7 @@ test: build
 	@cd $(BUILD) && ctest --output-on-failure -L e2e
 
 LINES ?= 400000
-bench: build
+bench: programs
 	@python3 bench/e2e_bench.py --lines $(LINES)
 
 format:
