@@ -1,0 +1,40 @@
+#pragma once
+// Random entries and random LogQL over them, for the differential test: small vocabularies, so that
+// filters hit, clash, and meet every odd case that columns treat apart from lines.
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "proto/model/entry.h"
+#include "proto/model/labels.h"
+
+namespace skald::tests {
+
+class Random {
+ public:
+  explicit Random(std::uint32_t seed) : engine_(seed) {}
+  std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(engine_() % n); }
+  bool chance(std::uint32_t percent) { return below(100) < percent; }
+  template <typename T>
+  const T& pick(const std::vector<T>& from) {
+    return from[below(static_cast<std::uint32_t>(from.size()))];
+  }
+
+ private:
+  std::mt19937 engine_;
+};
+
+struct RandomEntry {
+  model::Labels stream;
+  model::Entry entry;
+};
+
+// Times lie in [start_ns, start_ns + minutes * 60 s).
+std::vector<RandomEntry> random_entries(Random& random, std::size_t count,
+                                        model::TimestampNs start_ns, std::uint32_t minutes);
+
+std::string random_log_query(Random& random);
+std::string random_metric_query(Random& random);
+
+}  // namespace skald::tests
