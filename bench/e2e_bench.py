@@ -29,7 +29,7 @@ CONFIG = """
 limits_config:
   reject_old_samples: false
   retention_period: 0s
-  max_entries_limit_per_query: 0
+  max_query_length: 0s
 """
 ABSENT_ID = "00000000-dead-4eef-adad-000000000000"
 
@@ -126,11 +126,12 @@ class Bench:
                  f"{raw / 1e6:.0f} MB in {wall:.1f} s wall, {cpu:.2f} s CPU")
         self.row("ingest: peak memory", memory_mb(skald.pid, "VmHWM"), "MB")
         before = harness.cpu_seconds(skald.pid)
-        status, _, body = harness.Http(skald.port, timeout=600).request("POST", "/flush")
-        harness.check(status in (200, 204), f"/flush: {status} {body[:200]}")
+        for path in ("/flush", "/skald/v1/compact"):
+            status, _, body = harness.Http(skald.port, timeout=600).request("POST", path)
+            harness.check(status in (200, 204), f"{path}: {status} {body[:200]}")
         total = harness.cpu_seconds(skald.pid) - before
         self.row("ingest with sealing and compaction", raw / 1e6 / (cpu + total), "MB/s/core",
-                 f"the flush took another {total:.2f} s CPU")
+                 f"flush and compaction took another {total:.2f} s CPU")
         size = disk_bytes(self.data)
         self.row("disk, all files, compacted", size / 1e6, "MB", f"of {raw / 1e6:.0f} MB raw")
         self.row("compression", raw / size, "x")

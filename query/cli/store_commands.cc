@@ -12,6 +12,12 @@ namespace skald::query::cli {
 base::Status run_flush(Client& client, const Io& io) {
   SKALD_TRY(client.call("POST", "/flush", {}));
   io.out("flushed\n");
+  const auto compacted = client.call("POST", "/skald/v1/compact", {});
+  if (compacted.ok()) {
+    io.out("compacted\n");
+  } else if (compacted.status().code() != base::Code::kNotFound) {  // Loki has no such route
+    return compacted.status();
+  }
   return {};
 }
 

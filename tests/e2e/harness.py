@@ -146,8 +146,10 @@ class Http:
                                        {"Content-Type": "application/json", **(headers or {})})
         return status, body
 
-    def entries(self, query, start=0, end=None, limit=5000, direction="forward"):
-        """All entries of a log query as [(ns, line, {stream labels})], page by page, in order."""
+    def entries(self, query, start=None, end=None, limit=5000, direction="forward"):
+        """All entries of a log query as [(ns, line, {stream labels})], page by page, in order.
+        Default: the last twelve hours and the next one."""
+        start = start if start is not None else time.time_ns() - 12 * 3600 * 10**9
         end = end if end is not None else time.time_ns() + 3600 * 10**9
         found, seen = [], set()
         while True:

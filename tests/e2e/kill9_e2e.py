@@ -55,7 +55,8 @@ class Pusher(threading.Thread):
 
 
 def kill_store(rng, kills):
-    config = "limits_config:\n  reject_old_samples: false\n  retention_period: 0s\n"
+    config = ("limits_config:\n  reject_old_samples: false\n  retention_period: 0s\n"
+              "  max_query_length: 0s\n")
     skald = harness.Skald(config=config)
     stop = threading.Event()
     pushers = [Pusher(n, skald.port, stop) for n in range(3)]
