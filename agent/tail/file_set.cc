@@ -88,7 +88,10 @@ void FileSet::scan() {
   // In order of names: "app.log" claims its past before "app.log.1" is looked at.
   std::map<std::string, std::size_t> seen;
   for (std::size_t i = 0; i < targets_.size(); ++i)
-    targets_[i]->expand([&](const std::string& path) { seen.emplace(path, i); });
+    targets_[i]->expand([&](const std::string& path) {
+      if (!seen.emplace(path, i).second && warned_.insert("twice " + path).second)
+        owner_.on_warning(path + " is matched by two targets: only the first one reads it");
+    });
   for (const auto& [path, target] : seen) discover(path, target);
   std::vector<std::string> lost;
   for (const auto& [path, source] : by_path_)

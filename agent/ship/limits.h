@@ -1,0 +1,25 @@
+#pragma once
+// The bounds of sending, each with its reason.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "proto/base/clock.h"
+
+namespace skald::agent {
+
+// Sealed batches that wait for an answer, compressed. Reading pauses beyond: the files themselves
+// are the queue. Eight default batches compress to about 1 MB.
+constexpr std::size_t kQueueBytesMax = 1U << 20;
+constexpr std::size_t kQueueBatchesMax = 64;
+// Of these, one tenant's share while several send: a tenant the server slows down (429) must not
+// take the room of the others.
+constexpr std::size_t kTenantQueueBytesMax = kQueueBytesMax / 2;
+// Answers to a push are empty or an error text; the list of marks is larger.
+constexpr std::size_t kAnswerBytesMax = 16U << 20;
+constexpr std::size_t kErrorTextMax = 512;  // of an answer, in our log
+constexpr int kRedirectsMax = 5;
+// A server that says "come back in a year" is asked again after this.
+constexpr std::int64_t kRetryAfterMaxNs = 600 * base::kNsPerSecond;
+
+}  // namespace skald::agent
