@@ -8,7 +8,8 @@ namespace skald::store::part {
 // A push is capped far below; a line must fit a row group and 32-bit offsets.
 inline constexpr std::uint64_t kLineBytesMax = 64U << 20;
 // Ties are ranked with 20 bits inside a group.
-inline constexpr std::uint32_t kRowGroupRowsMax = 1U << 20;
+inline constexpr unsigned kRankBits = 20;
+inline constexpr std::uint32_t kRowGroupRowsMax = 1U << kRankBits;
 // Bounds the memory of a merge: 32-bit offsets and two copies in flight.
 inline constexpr std::uint64_t kRowGroupBytesMax = 512U << 20;
 // Ranks carry the group's number in 12 bits.

@@ -10,6 +10,7 @@
 // Blocks keep the reader (and so the mapping) alive.
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -36,7 +37,7 @@ struct RowGroupInfo {
 
 // All rows of a row group with their lines rebuilt, in the order the writer wants them back
 // (ascending time; ties in arrival order), so that compaction can merge groups. Lines borrow from
-// `storage`. Peak memory is the raw bytes of the group and its decoded columns.
+// the struct itself. Peak memory is the raw bytes of the group and its decoded columns.
 struct RowGroupRows {
   struct Row {
     std::uint32_t stream = 0;    // local index
@@ -47,6 +48,7 @@ struct RowGroupRows {
   std::vector<Row> rows;
   std::vector<model::Labels> metadata;
   std::vector<std::unique_ptr<char[]>> storage;
+  std::vector<std::shared_ptr<const void>> owners;  // of lines not in `storage`
 };
 
 class PartReader : public std::enable_shared_from_this<PartReader> {

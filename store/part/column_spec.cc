@@ -1,0 +1,294 @@
+#include "store/part/column_spec.h"
+
+#include <algorithm>
+
+#include "store/part/bloom.h"
+#include "store/part/limits.h"
+#include "store/part/span_match.h"
+
+namespace skald::store::part {
+namespace {
+
+constexpr std::uint64_t kWordsMax = 1U << 26;  // words of one column
+
+base::Status parse_stamp(base::ByteReader& reader, ColumnSpec& out) {
+  out.has_stamp = true;
+  for (std::uint64_t& word : out.bytes.words()) word = reader.read_le<std::uint64_t>();
+  out.longest = reader.read_varint();
+  return {};
+}
+
+base::Status parse_ints(base::ByteReader& reader, const GroupShared& shared, ColumnSpec& out) {
+  SKALD_TRY_ASSIGN(out.ints, Ints::parse(reader, out.rows, shared.source));
+  return {};
+}
+
+base::Status parse_decimal_spec(base::ByteReader& reader, const GroupShared& shared,
+                                ColumnSpec& out) {
+  out.scale = reader.read_le<std::uint8_t>();
+  const auto rule = reader.read_le<std::uint8_t>();
+  out.min = base::unzigzag(reader.read_varint());
+  out.max = base::unzigzag(reader.read_varint());
+  if (out.scale > kDecimalScaleMax || rule > 2 || out.min < -kDecimalMantissaMax ||
+      out.max > kDecimalMantissaMax || out.min > out.max)
+    return shared.source.damaged("decimal column header");
+  out.rule = static_cast<DecimalRule>(rule);
+  SKALD_TRY_ASSIGN(out.ints, Ints::parse(reader, out.rows, shared.source));
+  const std::uint64_t exceptions = reader.read_varint();
+  bool ok = exceptions <= out.rows;
+  out.exceptions = static_cast<std::uint32_t>(exceptions);
+  if (exceptions > 0) out.page = PageRef::parse(reader, ok);
+  return ok ? base::Status() : shared.source.damaged("decimal exceptions");
+}
+
+base::Status parse_timestamp_spec(base::ByteReader& reader, const GroupShared& shared,
+                                  ColumnSpec& out) {
+  out.format.separator = static_cast<char>(reader.read_le<std::uint8_t>());
+  out.format.point = static_cast<char>(reader.read_le<std::uint8_t>());
+  out.format.fraction = reader.read_le<std::uint8_t>();
+  out.format.suffix = reader.read_bytes();
+  if (out.format.fraction > 9 || out.format.suffix.size() > kTimestampSuffixMax)
+    return shared.source.damaged("timestamp column header");
+  SKALD_TRY_ASSIGN(out.ints, Ints::parse(reader, out.rows, shared.source));
+  return {};
+}
+
+base::Status parse_templates(base::ByteReader& reader, const GroupShared& shared, unsigned depth,
+                             ColumnSpec& out) {
+  SKALD_TRY(parse_stamp(reader, out));
+  const std::uint64_t count = reader.read_varint();
+  if (count == 0 || count > kTemplatesMax) return shared.source.damaged("template count");
+  std::uint64_t rows = 0;
+  std::uint32_t children = 0;
+  for (std::uint64_t t = 0; t < count && !reader.failed(); ++t) {
+    TemplateSpec spec;
+    const std::uint64_t variables = reader.read_varint();
+    if (variables > kTemplateVariablesMax) return shared.source.damaged("template variables");
+    for (std::uint64_t i = 0; i <= variables; ++i) {
+      spec.literals.push_back(reader.read_bytes());
+      if (i > 0 && i < variables && spec.literals.back().empty())
+        return shared.source.damaged("template without a literal between variables");
+    }
+    const std::uint64_t template_rows = reader.read_varint();
+    rows += std::min<std::uint64_t>(template_rows, kRowGroupRowsMax + 1);
+    spec.rows = static_cast<std::uint32_t>(template_rows);
+    spec.first_child = children;
+    children += static_cast<std::uint32_t>(variables);
+    out.templates.push_back(std::move(spec));
+  }
+  if (reader.failed() || rows != out.rows) return shared.source.damaged("template rows");
+  SKALD_TRY_ASSIGN(out.ints, Ints::parse(reader, out.rows, shared.source));
+  out.children.reserve(children);
+  for (const TemplateSpec& spec : out.templates)
+    for (std::size_t v = 0; v + 1 < spec.literals.size(); ++v) {
+      out.children.emplace_back();
+      SKALD_TRY(parse_column(reader, spec.rows, shared, depth + 1, out.children.back()));
+    }
+  return {};
+}
+
+base::Status parse_words(base::ByteReader& reader, const GroupShared& shared, ColumnSpec& out) {
+  SKALD_TRY(parse_stamp(reader, out));
+  SKALD_TRY(parse_entries(reader, shared, out));
+  SKALD_TRY_ASSIGN(out.ints, Ints::parse(reader, out.rows, shared.source));
+  const std::uint64_t total = reader.read_varint();
+  if (total > std::min(kWordsMax, shared.line_bytes + out.rows))
+    return shared.source.damaged("word count");
+  SKALD_TRY_ASSIGN(out.words,
+                   Ints::parse(reader, static_cast<std::uint32_t>(total), shared.source));
+  return {};
+}
+
+bool only(std::string_view text, std::string_view set, bool fold) {
+  return std::all_of(text.begin(), text.end(), [&](char c) {
+    return set.find(c) != std::string_view::npos ||
+           (fold && c >= 'a' && c <= 'z' &&
+            set.find(static_cast<char>(c & ~0x20)) != std::string_view::npos);
+  });
+}
+
+bool may_be_uuid(const TextTest& test, const GroupShared& shared) {
+  if (test.text.size() > kUuidTextBytes || !only(test.text, "0123456789abcdef-", test.fold))
+    return false;
+  if (test.text.size() < kUuidTextBytes) return test.op != TextTest::Op::kEquals;
+  Uuid uuid;
+  return parse_uuid(test.text.data(), uuid) && shared.may_have_uuid(uuid);
+}
+
+bool may_be_template(const ColumnSpec& column, const TextTest& test, const GroupShared& shared) {
+  if (test.op != TextTest::Op::kContains && test.op != TextTest::Op::kPrefix) return true;
+  for (const TemplateSpec& spec : column.templates) {
+    if (spec.rows == 0) continue;
+    const auto may = [&](std::uint32_t value, const TextTest& part) {
+      return may_pass(column.children[spec.first_child + value], part, shared);
+    };
+    const SpanMatch match = find_spans(std::span<const std::string_view>(spec.literals), test, may);
+    if (match.always || match.overflow || !match.ways.empty()) return true;
+  }
+  return false;
+}
+
+// Words hold no space; a needle's inner words are whole entries, its outer ones parts of some.
+bool may_be_words(const ColumnSpec& column, const TextTest& test) {
+  if (!column.entries.inlined) return true;
+  const auto some = [&](const TextTest& part) {
+    return std::any_of(column.entries.entries.begin(), column.entries.entries.end(),
+                       [&](std::string_view word) { return part.matches(word); });
+  };
+  using Op = TextTest::Op;
+  const bool open_front = test.op == Op::kContains || test.op == Op::kSuffix;
+  const bool open_back = test.op == Op::kContains || test.op == Op::kPrefix;
+  std::size_t start = 0;
+  while (true) {
+    const std::size_t space = test.text.find(' ', start);
+    const bool first = start == 0, last = space == std::string_view::npos;
+    TextTest part{Op::kEquals, test.fold, test.text.substr(start, last ? space : space - start)};
+    const bool front = first && open_front, back = last && open_back;
+    part.op = front && back ? Op::kContains
+              : front       ? Op::kSuffix
+              : back        ? Op::kPrefix
+                            : Op::kEquals;
+    if (!some(part)) return false;
+    if (last) return true;
+    start = space + 1;
+  }
+}
+
+}  // namespace
+
+bool GroupShared::may_have_uuid(const Uuid& uuid) const {
+  if (uuids_count == 0) return false;
+  std::call_once(filter_once_,
+                 [&] { filter_ = source.read(uuid_filter, kRowGroupBytesMax, nullptr); });
+  return !filter_.ok() || bloom_has(filter_->view, bloom_hash(uuid));
+}
+
+base::Result<std::string_view> GroupShared::uuid_bytes() const {
+  std::call_once(table_once_, [&] {
+    table_ = source.read(uuid_table, std::uint64_t{uuids_count} * sizeof(Uuid), nullptr);
+    if (table_.ok() && table_->view.size() != std::uint64_t{uuids_count} * sizeof(Uuid))
+      table_ = source.damaged("UUID table size");
+  });
+  if (!table_.ok()) return table_.status();
+  return table_->view;
+}
+
+base::Status split_entries(std::string_view list, std::uint32_t count, const PageSource& source,
+                           std::vector<std::string_view>& out) {
+  base::ByteReader reader(list);
+  if (count > list.size()) return source.damaged("dictionary count");
+  std::vector<std::uint64_t> sizes(count);
+  for (std::uint64_t& size : sizes) size = reader.read_varint();
+  out.reserve(count);
+  for (const std::uint64_t size : sizes) out.push_back(reader.read(size));
+  return reader.failed() || !reader.done() ? source.damaged("dictionary entries") : base::Status();
+}
+
+base::Status parse_entries(base::ByteReader& reader, const GroupShared& shared, ColumnSpec& out) {
+  const std::uint64_t count = reader.read_varint();
+  const auto inlined = reader.read_le<std::uint8_t>();
+  if (count == 0 || count > kDictionaryMax || inlined > 1)
+    return shared.source.damaged("dictionary header");
+  out.entries.count = static_cast<std::uint32_t>(count);
+  out.entries.inlined = inlined == 1;
+  if (out.entries.inlined)
+    return split_entries(reader.read_bytes(), out.entries.count, shared.source,
+                         out.entries.entries);
+  SKALD_TRY(parse_stamp(reader, out));
+  bool ok = true;
+  out.entries.page = PageRef::parse(reader, ok);
+  return ok ? base::Status() : shared.source.damaged("dictionary page");
+}
+
+base::Status parse_column(base::ByteReader& reader, std::uint32_t rows, const GroupShared& shared,
+                          unsigned depth, ColumnSpec& out) {
+  const PageSource& source = shared.source;
+  if (depth > kColumnDepthMax) return source.damaged("columns nested too deep");
+  const auto encoding = reader.read_le<std::uint8_t>();
+  if (reader.failed() || encoding > static_cast<std::uint8_t>(Encoding::kDerived))
+    return source.damaged("column encoding");
+  out.encoding = static_cast<Encoding>(encoding);
+  out.rows = rows;
+  bool ok = true;
+  switch (out.encoding) {
+    case Encoding::kConstant: out.text = reader.read_bytes(); break;
+    case Encoding::kText:
+      SKALD_TRY(parse_stamp(reader, out));
+      SKALD_TRY(parse_ints(reader, shared, out));
+      out.page = PageRef::parse(reader, ok);
+      break;
+    case Encoding::kDecimal: SKALD_TRY(parse_decimal_spec(reader, shared, out)); break;
+    case Encoding::kTimestamp: SKALD_TRY(parse_timestamp_spec(reader, shared, out)); break;
+    case Encoding::kHex:
+      out.width =
+          static_cast<std::uint32_t>(std::min<std::uint64_t>(reader.read_varint(), 1U << 20));
+      ok = out.width >= 1 && out.width <= kHexBytesMax;
+      out.page = PageRef::parse(reader, ok);
+      break;
+    case Encoding::kDigits:
+      out.width =
+          static_cast<std::uint32_t>(std::min<std::uint64_t>(reader.read_varint(), 1U << 20));
+      ok = out.width >= 1 && out.width <= 18;
+      [[fallthrough]];
+    case Encoding::kUuid:
+    case Encoding::kIpv4: {
+      SKALD_TRY(parse_ints(reader, shared, out));
+      break;
+    }
+    case Encoding::kDictionary: {
+      SKALD_TRY(parse_entries(reader, shared, out));
+      SKALD_TRY(parse_ints(reader, shared, out));
+      break;
+    }
+    case Encoding::kTemplate: SKALD_TRY(parse_templates(reader, shared, depth, out)); break;
+    case Encoding::kWords: SKALD_TRY(parse_words(reader, shared, out)); break;
+    case Encoding::kDerived: {
+      out.determinant =
+          static_cast<std::uint32_t>(std::min<std::uint64_t>(reader.read_varint(), 1U << 20));
+      const std::uint64_t distinct = reader.read_varint();
+      if (distinct == 0 || distinct > rows) return source.damaged("derived column");
+      out.children.emplace_back();
+      SKALD_TRY(parse_column(reader, static_cast<std::uint32_t>(distinct), shared, depth + 1,
+                             out.children.back()));
+      break;
+    }
+  }
+  return ok && !reader.failed() ? base::Status() : source.damaged("column header");
+}
+
+bool may_pass(const ColumnSpec& column, const TextTest& test, const GroupShared& shared) {
+  if (column.rows == 0) return false;
+  if (column.has_stamp &&
+      (test.text.size() > column.longest || !column.bytes.covers(test.text, test.fold)))
+    return false;
+  switch (column.encoding) {
+    case Encoding::kConstant: return test.matches(column.text);
+    case Encoding::kDictionary:
+      return !column.entries.inlined ||
+             std::any_of(column.entries.entries.begin(), column.entries.entries.end(),
+                         [&](std::string_view entry) { return test.matches(entry); });
+    case Encoding::kText: return true;
+    case Encoding::kDecimal:
+      return column.exceptions > 0 ||
+             (test.text.size() <= kDecimalTextMax && only(test.text, "0123456789.-", test.fold));
+    case Encoding::kTimestamp: {
+      if (test.text.size() > column.format.size()) return false;
+      std::string set = "0123456789-:,.T " + column.format.suffix;
+      set.push_back(column.format.separator);
+      set.push_back(column.format.point);
+      return only(test.text, set, test.fold);
+    }
+    case Encoding::kUuid: return may_be_uuid(test, shared);
+    case Encoding::kHex:
+      return test.text.size() <= column.width * 2 && only(test.text, "0123456789abcdef", test.fold);
+    case Encoding::kIpv4: return test.text.size() <= 15 && only(test.text, "0123456789.", false);
+    case Encoding::kDigits:
+      return test.text.size() <= column.width && only(test.text, "0123456789", false);
+    case Encoding::kTemplate: return may_be_template(column, test, shared);
+    case Encoding::kWords: return may_be_words(column, test);
+    case Encoding::kDerived: return may_pass(column.children[0], test, shared);
+  }
+  return true;
+}
+
+}  // namespace skald::store::part

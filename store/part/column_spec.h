@@ -1,0 +1,86 @@
+#pragma once
+// A column's description, parsed from the metadata of its row group: all that is known without
+// reading pages. Immutable; views borrow from the metadata, which the group owns.
+
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "store/part/column_format.h"
+#include "store/part/hex.h"
+#include "store/part/intpack.h"
+#include "store/part/page.h"
+#include "store/part/search.h"
+
+namespace skald::store::part {
+
+// Distinct values, in the metadata or in a page.
+struct EntriesSpec {
+  std::uint32_t count = 0;
+  bool inlined = false;
+  std::vector<std::string_view> entries;  // if inlined
+  PageRef page;                           // else
+};
+
+struct TemplateSpec {
+  std::vector<std::string_view> literals;  // one more than its variables
+  std::uint32_t rows = 0;
+  std::uint32_t first_child = 0;
+};
+
+struct ColumnSpec {
+  Encoding encoding = Encoding::kConstant;
+  std::uint32_t rows = 0;
+  std::string_view text;   // kConstant
+  bool has_stamp = false;  // kText, kTemplate, kWords, paged kDictionary
+  ByteSet bytes;
+  std::uint64_t longest = 0;
+  Ints ints;                     // ids, sizes, mantissas, differences, addresses, numbers
+  Ints words;                    // kWords: word ids; `ints` counts them per row
+  EntriesSpec entries;           // kDictionary, kWords
+  PageRef page;                  // kText: bytes; kHex: bytes; kDecimal: exceptions
+  std::uint32_t exceptions = 0;  // kDecimal
+  unsigned scale = 0;
+  DecimalRule rule = DecimalRule::kFixed;
+  std::int64_t min = 0, max = 0;  // mantissas
+  TimestampFormat format;
+  std::uint32_t width = 0;  // kHex: bytes; kDigits: digits
+  std::vector<TemplateSpec> templates;
+  std::uint32_t determinant = 0;  // kDerived
+  std::vector<ColumnSpec> children;
+};
+
+// What the columns of a row group share.
+class GroupShared {
+ public:
+  GroupShared(PageSource source_, std::uint64_t line_bytes_)
+      : source(std::move(source_)), line_bytes(line_bytes_) {}
+
+  // False proves that no UUID column of the group has it.
+  bool may_have_uuid(const Uuid& uuid) const;
+  base::Result<std::string_view> uuid_bytes() const;  // 16 per UUID
+
+  PageSource source;
+  std::uint64_t line_bytes;  // of all rows: bounds what a column may decode to
+  std::uint32_t uuids_count = 0;
+  PageRef uuid_filter, uuid_table;
+
+ private:
+  mutable std::once_flag filter_once_, table_once_;
+  mutable base::Result<PageBytes> filter_, table_;
+};
+
+base::Status parse_column(base::ByteReader& reader, std::uint32_t rows, const GroupShared& shared,
+                          unsigned depth, ColumnSpec& out);
+base::Status parse_entries(base::ByteReader& reader, const GroupShared& shared, ColumnSpec& out);
+// Reads the list of a paged dictionary; entries borrow from `page`.
+base::Status split_entries(std::string_view list, std::uint32_t count, const PageSource& source,
+                           std::vector<std::string_view>& out);
+
+// False proves that no value of the column passes the test. Never reads a page except the UUID
+// filter.
+bool may_pass(const ColumnSpec& column, const TextTest& test, const GroupShared& shared);
+
+}  // namespace skald::store::part

@@ -1,0 +1,53 @@
+#pragma once
+// Runs of integers (PART.md, "Integers"): subtract a base (of the run, or of each frame of
+// kFrameRows), or take differences; divide by a common factor; store the low `k` bits packed and
+// what is above as one byte per value, entropy coded; list the few values that do not fit.
+//
+// That is a fixed-width column where values are uniform, close to the entropy of skewed ones
+// (Rice coding's split, with a real entropy coder for the quotient), and decodes without branches.
+
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "store/part/page.h"
+
+namespace skald::store::part {
+
+inline constexpr std::size_t kFrameRows = 256;
+
+enum class IntsHint : std::uint8_t {
+  kPlain,    // no order: neither frames nor differences are tried
+  kOrdered,  // may be nearly sorted, or drift
+};
+
+void encode_ints(std::span<const std::uint64_t> values, IntsHint hint, PageWriter& pages,
+                 std::string& spec);
+
+class Ints {
+ public:
+  // Reads the description; the count is known from the context.
+  static base::Result<Ints> parse(base::ByteReader& reader, std::uint32_t count,
+                                  const PageSource& source);
+
+  std::uint32_t count() const noexcept { return count_; }
+  bool constant() const noexcept { return constant_; }
+  std::uint64_t base() const noexcept { return base_; }  // the value, if constant()
+
+  // T: std::uint32_t (kCorrupt if a value is above `value_max`) or std::uint64_t.
+  template <typename T>
+  base::Status decode(const PageSource& source, ScanStats* stats, std::vector<T>& out,
+                      std::uint64_t value_max = std::numeric_limits<T>::max()) const;
+
+ private:
+  std::uint32_t count_ = 0;
+  bool constant_ = false, delta_ = false, frames_ = false;
+  std::uint64_t base_ = 0, factor_ = 1;
+  unsigned low_bits_ = 0;
+  bool has_high_ = false;
+  PageRef frame_page_, low_page_, high_page_, exception_page_;
+};
+
+}  // namespace skald::store::part
