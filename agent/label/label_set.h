@@ -79,7 +79,7 @@ class LabelSetTable {
   // Frees unpinned sets that were not interned or touched since the collect() before the last.
   // Call it every few minutes, between lines. Returns how many were freed.
   std::size_t collect();
-  // Changes whenever a set was freed: caches of bare pointers must be emptied then.
+  // Changes with every collect(): caches of bare pointers must be emptied then.
   std::uint64_t generation() const noexcept { return generation_; }
   static void touch(const LabelSet* set) noexcept { set->idle_rounds_ = 0; }
 

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "agent/label/relabel.h"
@@ -110,7 +111,8 @@ class TargetDiscovery {
   std::vector<RelabelRule> rules_;
   std::map<std::string, SdFile> sd_files_;
   TargetList list_;
-  std::vector<std::string> identities_;
+  std::vector<std::string> identities_;  // of list_, in order
+  std::unordered_set<std::string> seen_;
   bool changed_ = false;
 };
 
