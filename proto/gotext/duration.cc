@@ -117,15 +117,12 @@ struct ByteUnit {
   double factor;
 };
 constexpr std::array<ByteUnit, 26> kByteUnits = {{
-    {"", 1},           {"b", 1},           {"kb", 1e3},
-    {"mb", 1e6},       {"gb", 1e9},        {"tb", 1e12},
-    {"pb", 1e15},      {"eb", 1e18},       {"k", 1e3},
-    {"m", 1e6},        {"g", 1e9},         {"t", 1e12},
-    {"p", 1e15},       {"e", 1e18},        {"kib", 1024.0},
-    {"mib", 0x1p20},   {"gib", 0x1p30},    {"tib", 0x1p40},
-    {"pib", 0x1p50},   {"eib", 0x1p60},    {"ki", 1024.0},
-    {"mi", 0x1p20},    {"gi", 0x1p30},     {"ti", 0x1p40},
-    {"pi", 0x1p50},    {"ei", 0x1p60},
+    {"", 1},         {"b", 1},        {"kb", 1e3},     {"mb", 1e6},     {"gb", 1e9},
+    {"tb", 1e12},    {"pb", 1e15},    {"eb", 1e18},    {"k", 1e3},      {"m", 1e6},
+    {"g", 1e9},      {"t", 1e12},     {"p", 1e15},     {"e", 1e18},     {"kib", 1024.0},
+    {"mib", 0x1p20}, {"gib", 0x1p30}, {"tib", 0x1p40}, {"pib", 0x1p50}, {"eib", 0x1p60},
+    {"ki", 1024.0},  {"mi", 0x1p20},  {"gi", 0x1p30},  {"ti", 0x1p40},  {"pi", 0x1p50},
+    {"ei", 0x1p60},
 }};
 
 std::string humanize_bytes(std::uint64_t bytes, double base,
@@ -191,8 +188,8 @@ base::Result<std::int64_t> parse_duration(std::string_view text) {
 std::string format_duration(std::int64_t duration_ns) {
   if (duration_ns == 0) return "0s";
   const bool negative = duration_ns < 0;
-  const std::uint64_t u =
-      negative ? ~static_cast<std::uint64_t>(duration_ns) + 1 : static_cast<std::uint64_t>(duration_ns);
+  const std::uint64_t u = negative ? ~static_cast<std::uint64_t>(duration_ns) + 1
+                                   : static_cast<std::uint64_t>(duration_ns);
   std::string out = negative ? "-" : "";
   if (u < kUs) return out + std::to_string(u) + "ns";
   if (u < kMs) return out + with_fraction(u, 3) + "\xC2\xB5s";

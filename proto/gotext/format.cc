@@ -86,7 +86,8 @@ class Printer {
 
  private:
   bool stringable(char32_t verb) const {
-    return !spec.sharp_v && (verb == 'v' || verb == 's' || verb == 'x' || verb == 'X' || verb == 'q');
+    return !spec.sharp_v &&
+           (verb == 'v' || verb == 's' || verb == 'x' || verb == 'X' || verb == 'q');
   }
 
   void write_padding(std::size_t count, bool allow_zero = true) {
@@ -198,8 +199,7 @@ class Printer {
 
   void format_integer(std::int64_t v, unsigned radix, char32_t verb, const char* digits) {
     const bool negative = v < 0;
-    std::uint64_t u =
-        negative ? ~static_cast<std::uint64_t>(v) + 1 : static_cast<std::uint64_t>(v);
+    std::uint64_t u = negative ? ~static_cast<std::uint64_t>(v) + 1 : static_cast<std::uint64_t>(v);
     int precision = 0;
     if (spec.precision) {
       precision = *spec.precision;

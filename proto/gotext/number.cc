@@ -21,11 +21,10 @@ struct Decimal {
 Decimal scientific(double value, int precision) {
   if (value == 0) return {"", 0};
   std::string buffer(static_cast<std::size_t>(std::max(precision, 0)) + 32, '\0');
-  const auto end = precision < 0
-                       ? std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
-                                       std::chars_format::scientific)
-                       : std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
-                                       std::chars_format::scientific, precision);
+  const auto end = precision < 0 ? std::to_chars(buffer.data(), buffer.data() + buffer.size(),
+                                                 value, std::chars_format::scientific)
+                                 : std::to_chars(buffer.data(), buffer.data() + buffer.size(),
+                                                 value, std::chars_format::scientific, precision);
   buffer.resize(static_cast<std::size_t>(end.ptr - buffer.data()));
   const auto e = buffer.find('e');
   int exponent = 0;
@@ -321,9 +320,8 @@ NumberError read_float(std::string_view text, double& out) noexcept {
   if (body[0] == '+' || body[0] == '-') body.remove_prefix(1);
   if (scan.hex) body.remove_prefix(2);
   double value = 0;
-  const auto end =
-      std::from_chars(body.data(), body.data() + body.size(), value,
-                      scan.hex ? std::chars_format::hex : std::chars_format::general);
+  const auto end = std::from_chars(body.data(), body.data() + body.size(), value,
+                                   scan.hex ? std::chars_format::hex : std::chars_format::general);
   NumberError error = NumberError::kNone;
   if (end.ec == std::errc::result_out_of_range) {  // from_chars does not say which way
     const bool overflow = scan.nonzero && scan.magnitude > 0;

@@ -22,7 +22,8 @@ void append_float(std::string& out, double value, char format, int precision = -
 enum class NumberError : std::uint8_t { kNone, kSyntax, kRange };
 
 // strconv.ParseFloat(text, 64): decimal and hexadecimal (with p exponent), inf, infinity and nan in
-// any case with optional sign ("nan" without); underscores between digits as in Go source; no spaces.
+// any case with optional sign ("nan" without); underscores between digits as in Go source; no
+// spaces.
 NumberError read_float(std::string_view text, double& out) noexcept;
 // strconv.ParseInt(text, base, bits): base 2..36, or 0 to take it from the prefix (0x, 0o, 0b, 0),
 // which also allows underscores as in Go source.

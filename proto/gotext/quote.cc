@@ -69,8 +69,8 @@ bool can_backquote(std::string_view text) {
   while (!text.empty()) {
     const base::Rune rune = base::decode_rune(text);
     if (!rune.valid || rune.value == 0xFEFF) return false;
-    if (rune.width == 1 && ((rune.value < ' ' && rune.value != '\t') || rune.value == '`' ||
-                            rune.value == 0x7F))
+    if (rune.width == 1 &&
+        ((rune.value < ' ' && rune.value != '\t') || rune.value == '`' || rune.value == 0x7F))
       return false;
     text.remove_prefix(rune.width);
   }
@@ -95,7 +95,8 @@ base::Result<char32_t> parse_char_constant(std::string_view text) {
   auto unquoted = model::go_unquote("\"" + std::string(body) + "\"");
   if (!unquoted.ok()) return base::invalid_argument("invalid syntax");
   const bool byte = body.size() == 4 && body[1] != 'u' && body[1] != 'U';  // \x.. and \ooo
-  if (byte && unquoted->size() == 1) return static_cast<char32_t>(static_cast<unsigned char>((*unquoted)[0]));
+  if (byte && unquoted->size() == 1)
+    return static_cast<char32_t>(static_cast<unsigned char>((*unquoted)[0]));
   const base::Rune rune = base::decode_rune(*unquoted);
   if (rune.width != unquoted->size()) return malformed();
   return rune.value;

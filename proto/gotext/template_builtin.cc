@@ -87,7 +87,8 @@ Result<Value> slice(const Call& call) {
   };
   if (at[0] > at[1]) return bad(at[0], at[1]);
   if (count == 3 && at[1] > at[2]) return bad(at[1], at[2]);
-  if (item.is(Kind::kString)) return Value(std::string(item.as_string().substr(at[0], at[1] - at[0])));
+  if (item.is(Kind::kString))
+    return Value(std::string(item.as_string().substr(at[0], at[1] - at[0])));
   const auto& items = item.as_list();
   return Value::list({items.begin() + static_cast<std::ptrdiff_t>(at[0]),
                       items.begin() + static_cast<std::ptrdiff_t>(at[1])},
@@ -117,8 +118,7 @@ enum class Basic : std::uint8_t { kInvalid, kBool, kInt, kFloat, kString, kUint 
 Basic basic_kind(const Value& value) {
   switch (value.kind()) {
     case Kind::kBool: return Basic::kBool;
-    case Kind::kInt:
-      return value.int_type() == Value::IntType::kUint8 ? Basic::kUint : Basic::kInt;
+    case Kind::kInt: return value.int_type() == Value::IntType::kUint8 ? Basic::kUint : Basic::kInt;
     case Kind::kDuration: return Basic::kInt;
     case Kind::kFloat: return Basic::kFloat;
     case Kind::kString: return Basic::kString;
@@ -161,8 +161,7 @@ Result<bool> equal(const Value& a, const Value& b) {
 
 Result<bool> less(const Value& a, const Value& b) {
   const Basic ka = basic_kind(a), kb = basic_kind(b);
-  if (ka == Basic::kInvalid || kb == Basic::kInvalid)
-    return error("invalid type for comparison");
+  if (ka == Basic::kInvalid || kb == Basic::kInvalid) return error("invalid type for comparison");
   if (ka != kb) {
     if (integral(ka, kb)) return a.as_int() < b.as_int();
     return incompatible(a, b);
@@ -262,43 +261,36 @@ FunctionTable make_builtins() {
   table["html"] = {{any}, true, [](const Call& c) -> Result<Value> {
                      return Value(html_escape(joined(c.args)));
                    }};
-  table["js"] = {{any}, true, [](const Call& c) -> Result<Value> {
-                   return Value(js_escape(joined(c.args)));
-                 }};
+  table["js"] = {
+      {any}, true, [](const Call& c) -> Result<Value> { return Value(js_escape(joined(c.args))); }};
   table["urlquery"] = {{any}, true, [](const Call& c) -> Result<Value> {
                          return Value(query_escape(joined(c.args)));
                        }};
   table["index"] = {{any, any}, true, index};
   table["slice"] = {{any, any}, true, slice};
   table["len"] = {{any}, false, length};
-  table["not"] = {{any}, false, [](const Call& c) -> Result<Value> {
-                    return Value(!c.args[0].truth());
-                  }};
-  table["print"] = {{any}, true, [](const Call& c) -> Result<Value> {
-                      return Value(sprint(c.args));
-                    }};
-  table["println"] = {{any}, true, [](const Call& c) -> Result<Value> {
-                        return Value(sprintln(c.args));
-                      }};
+  table["not"] = {
+      {any}, false, [](const Call& c) -> Result<Value> { return Value(!c.args[0].truth()); }};
+  table["print"] = {
+      {any}, true, [](const Call& c) -> Result<Value> { return Value(sprint(c.args)); }};
+  table["println"] = {
+      {any}, true, [](const Call& c) -> Result<Value> { return Value(sprintln(c.args)); }};
   table["printf"] = {{ParamType::kString, any}, true, [](const Call& c) -> Result<Value> {
                        return Value(sprintf(c.args[0].as_string(), c.args.subspan(1)));
                      }};
   table["eq"] = {{any, any}, true, eq};
-  table["ne"] = {{any, any}, false, [](const Call& c) {
-                   return as_value(equal(c.args[0], c.args[1]), true);
-                 }};
-  table["lt"] = {{any, any}, false, [](const Call& c) {
-                   return as_value(less(c.args[0], c.args[1]));
-                 }};
+  table["ne"] = {
+      {any, any}, false, [](const Call& c) { return as_value(equal(c.args[0], c.args[1]), true); }};
+  table["lt"] = {
+      {any, any}, false, [](const Call& c) { return as_value(less(c.args[0], c.args[1])); }};
   table["le"] = {{any, any}, false, [](const Call& c) {
                    return as_value(less_or_equal(c.args[0], c.args[1]));
                  }};
   table["gt"] = {{any, any}, false, [](const Call& c) {
                    return as_value(less_or_equal(c.args[0], c.args[1]), true);
                  }};
-  table["ge"] = {{any, any}, false, [](const Call& c) {
-                   return as_value(less(c.args[0], c.args[1]), true);
-                 }};
+  table["ge"] = {
+      {any, any}, false, [](const Call& c) { return as_value(less(c.args[0], c.args[1]), true); }};
   return table;
 }
 
@@ -325,7 +317,9 @@ Function time_compare(F body) {
           }};
 }
 
-Value civil_part(const Time& time, int CivilTime::*part) { return Value::integer(civil_of(time).*part); }
+Value civil_part(const Time& time, int CivilTime::*part) {
+  return Value::integer(civil_of(time).*part);
+}
 
 FunctionTable make_time_methods() {
   static const TimeLayout month("January"), weekday("Monday");
@@ -347,8 +341,9 @@ FunctionTable make_time_methods() {
   t["Second"] = time_method([](const Time& x) { return civil_part(x, &CivilTime::second); });
   t["String"] = time_method([](const Time& x) { return Value(x.to_string()); });
   t["IsZero"] = time_method([](const Time& x) { return Value(x.is_zero()); });
-  const auto in_utc = time_method(
-      [](const Time& x) { return Value(Time{x.unix_seconds, x.nanosecond, nullptr}); });
+  const auto in_utc = time_method([](const Time& x) {
+    return Value(Time{x.unix_seconds, x.nanosecond, nullptr});
+  });
   t["UTC"] = in_utc;
   t["Local"] = in_utc;
   t["Format"] = {{ParamType::kTime, ParamType::kString}, false, [](const Call& c) -> Result<Value> {

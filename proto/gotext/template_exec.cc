@@ -203,8 +203,8 @@ class Executor {
       case Value::Kind::kList:
         for (std::size_t i = 0; i < value.as_list().size() && flow == Flow::kNext; ++i) {
           ran = true;
-          flow = iterate(node, mark, Value::integer(static_cast<std::int64_t>(i)),
-                         value.as_list()[i]);
+          flow =
+              iterate(node, mark, Value::integer(static_cast<std::int64_t>(i)), value.as_list()[i]);
         }
         break;
       case Value::Kind::kObject:
@@ -323,8 +323,7 @@ class Executor {
     const std::string_view text = node.text;
     const bool hex = text.size() > 2 && text[0] == '0' && (text[1] | 0x20) == 'x' &&
                      text.find_first_of("pP") == std::string_view::npos;
-    if (n.is_float && !hex && !n.is_char &&
-        text.find_first_of(".eEpP") != std::string_view::npos) {
+    if (n.is_float && !hex && !n.is_char && text.find_first_of(".eEpP") != std::string_view::npos) {
       out = Value(n.f);
       return true;
     }
@@ -382,8 +381,7 @@ class Executor {
       return true;
     }
     const std::string_view type = receiver.boxed() ? "interface {}" : receiver.type_name();
-    if (receiver.is(Value::Kind::kNil))
-      return fail("nil pointer evaluating interface {}." + name);
+    if (receiver.is(Value::Kind::kNil)) return fail("nil pointer evaluating interface {}." + name);
     if (const Function* method = find_method(receiver.kind(), name))
       return call(dot, *method, false, node, name, args, final, &receiver, out);
     if (receiver.is(Value::Kind::kObject)) {
@@ -424,10 +422,10 @@ class Executor {
     const std::size_t written = args == nullptr ? 0 : args->size() - 1;
     const std::size_t count = written + (final != nullptr ? 1 : 0);
     if (function.variadic ? count < params - 1 : count != params) {
-      return fail("wrong number of args for " + name + ": want " +
-                  (function.variadic ? "at least " + std::to_string(params - 1)
-                                     : std::to_string(params)) +
-                  " got " + std::to_string(function.variadic ? written : count));
+      return fail(
+          "wrong number of args for " + name + ": want " +
+          (function.variadic ? "at least " + std::to_string(params - 1) : std::to_string(params)) +
+          " got " + std::to_string(function.variadic ? written : count));
     }
     const auto param_of = [&](std::size_t i) -> const Param& {
       return function.params[std::min(first + i, function.params.size() - 1)];
@@ -450,10 +448,10 @@ class Executor {
     if (builtin && name == "call") {
       at(node);
       const std::string callee = written > 0 ? (*args)[1]->to_string() : text_of(values[0]);
-      return fail("error calling call: " +
-                  (values[0].is_none() ? "call of nil"
-                                       : "non-function " + callee + " of type " +
-                                             std::string(values[0].type_name())));
+      return fail("error calling call: " + (values[0].is_none()
+                                                ? "call of nil"
+                                                : "non-function " + callee + " of type " +
+                                                      std::string(values[0].type_name())));
     }
     auto result = function.body({values, options_.context});
     if (!result.ok()) {
@@ -489,8 +487,8 @@ class Executor {
       value.set_boxed(false);
       return true;
     }
-    return fail("wrong type for value; expected " + std::string(param_type_name(param)) +
-                "; got " + std::string(value.type_name()));
+    return fail("wrong type for value; expected " + std::string(param_type_name(param)) + "; got " +
+                std::string(value.type_name()));
   }
 
   bool eval_arg(const Value& dot, const Param& param, bool builtin, const Node& node, Value& out) {
@@ -507,8 +505,7 @@ class Executor {
         return eval_field_node(dot, node, nullptr, nullptr, out) && validate(param, builtin, out);
       case NodeKind::kVariable:
         return eval_variable(dot, node, nullptr, nullptr, out) && validate(param, builtin, out);
-      case NodeKind::kPipe:
-        return eval_pipeline(dot, node, out) && validate(param, builtin, out);
+      case NodeKind::kPipe: return eval_pipeline(dot, node, out) && validate(param, builtin, out);
       case NodeKind::kIdentifier:
         return eval_function(dot, node, node, nullptr, nullptr, out) &&
                validate(param, builtin, out);
@@ -535,9 +532,8 @@ class Executor {
       case ParamType::kInt:
       case ParamType::kInt64:
         if (!is_number || !node.number.is_int) return expected("integer");
-        out = Value::integer(node.number.i, param.type == ParamType::kInt64
-                                                ? Value::IntType::kInt64
-                                                : Value::IntType::kInt);
+        out = Value::integer(node.number.i, param.type == ParamType::kInt64 ? Value::IntType::kInt64
+                                                                            : Value::IntType::kInt);
         return true;
       case ParamType::kFloat:
         if (!is_number || !node.number.is_float) return expected("float");

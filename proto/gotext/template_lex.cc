@@ -139,8 +139,8 @@ bool Lexer::lex_text(Token& out) {
   if (found == std::string_view::npos) {
     pos_ = input_.size();
     if (pos_ > start_) {
-      line_ += static_cast<int>(std::count(
-          input_.begin() + static_cast<std::ptrdiff_t>(start_), input_.end(), '\n'));
+      line_ += static_cast<int>(
+          std::count(input_.begin() + static_cast<std::ptrdiff_t>(start_), input_.end(), '\n'));
       out = emit(Tok::kText);
     } else {
       out = emit(Tok::kEof);
@@ -255,9 +255,7 @@ Token Lexer::lex_inside() {
     case '$':
       if (at_terminator()) return emit(Tok::kVariable);
       return lex_field_or_variable(Tok::kVariable);
-    case '(':
-      ++paren_depth_;
-      return emit(Tok::kLeftParen);
+    case '(': ++paren_depth_; return emit(Tok::kLeftParen);
     case ')':
       if (--paren_depth_ < 0) return fail("unexpected right paren");
       return emit(Tok::kRightParen);

@@ -8,18 +8,47 @@
 namespace skald::gotext {
 
 enum class Tok : std::uint8_t {
-  kError, kBool, kChar, kCharConstant, kComplex, kAssign, kDeclare, kEof, kField, kIdentifier,
-  kLeftDelim, kLeftParen, kNumber, kPipe, kRawString, kRightDelim, kRightParen, kSpace, kString,
-  kText, kVariable,
+  kError,
+  kBool,
+  kChar,
+  kCharConstant,
+  kComplex,
+  kAssign,
+  kDeclare,
+  kEof,
+  kField,
+  kIdentifier,
+  kLeftDelim,
+  kLeftParen,
+  kNumber,
+  kPipe,
+  kRawString,
+  kRightDelim,
+  kRightParen,
+  kSpace,
+  kString,
+  kText,
+  kVariable,
   kKeyword,  // separates the keywords
-  kBlock, kBreak, kContinue, kDot, kDefine, kElse, kEnd, kIf, kNil, kRange, kTemplate, kWith,
+  kBlock,
+  kBreak,
+  kContinue,
+  kDot,
+  kDefine,
+  kElse,
+  kEnd,
+  kIf,
+  kNil,
+  kRange,
+  kTemplate,
+  kWith,
 };
 
 struct Token {
   Tok type = Tok::kEof;
   std::uint32_t pos = 0;
-  std::string_view text;   // borrows from the input
-  std::string error;       // kError: the message
+  std::string_view text;  // borrows from the input
+  std::string error;      // kError: the message
   int line = 1;
   std::string describe() const;  // for `unexpected %s in ...`
 };
@@ -45,7 +74,7 @@ class Lexer {
   Token emit(Tok type);
   Token fail(std::string message);
 
-  bool lex_text(Token& out);           // false: nothing to emit, go on
+  bool lex_text(Token& out);  // false: nothing to emit, go on
   bool lex_left_delim(Token& out);
   bool lex_comment(Token& out);
   Token lex_right_delim();

@@ -21,9 +21,8 @@ NodePtr make_node(NodeKind kind, std::uint32_t pos, std::string_view text = {}) 
 }
 
 bool is_blank_text(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-  });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); });
 }
 
 bool is_empty_tree(const NodeList& list) {
@@ -496,7 +495,10 @@ class Parser {
         fail(rune.status().message());
         return nullptr;
       }
-      n = {.is_int = true, .is_float = true, .is_char = true, .i = static_cast<std::int64_t>(*rune),
+      n = {.is_int = true,
+           .is_float = true,
+           .is_char = true,
+           .i = static_cast<std::int64_t>(*rune),
            .f = static_cast<double>(*rune)};
       return node;
     }

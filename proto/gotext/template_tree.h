@@ -15,8 +15,27 @@
 namespace skald::gotext {
 
 enum class NodeKind : std::uint8_t {
-  kText, kAction, kIf, kWith, kRange, kTemplate, kBreak, kContinue, kEnd, kElse,
-  kPipe, kCommand, kField, kVariable, kChain, kIdentifier, kDot, kNil, kBool, kNumber, kString,
+  kText,
+  kAction,
+  kIf,
+  kWith,
+  kRange,
+  kTemplate,
+  kBreak,
+  kContinue,
+  kEnd,
+  kElse,
+  kPipe,
+  kCommand,
+  kField,
+  kVariable,
+  kChain,
+  kIdentifier,
+  kDot,
+  kNil,
+  kBool,
+  kNumber,
+  kString,
 };
 
 struct Node;
@@ -27,7 +46,7 @@ using NodeList = std::vector<NodePtr>;
 struct Number {
   bool is_int = false, is_float = false;
   bool is_char = false;
-  bool overflows_int = false;   // a uint64 only
+  bool overflows_int = false;  // a uint64 only
   std::int64_t i = 0;
   double f = 0;
 };
@@ -35,25 +54,25 @@ struct Number {
 struct Node {
   NodeKind kind = NodeKind::kText;
   std::uint32_t pos = 0;
-  std::string text;                  // text, name, or the literal as written
-  std::string value;                 // kString: unquoted
-  std::vector<std::string> idents;   // kField .a.b, kVariable $x.a, kChain (node).a
-  NodeList kids;                     // kPipe: commands; kCommand: operands; kChain: one
-  std::vector<NodePtr> decls;        // kPipe: variables
-  bool is_assign = false;            // kPipe: '=' instead of ':='
-  bool flag = false;                 // kBool: true
-  Number number;                     // kNumber
-  NodePtr pipe;                      // kAction, kIf, kWith, kRange, kTemplate (may be null)
+  std::string text;                 // text, name, or the literal as written
+  std::string value;                // kString: unquoted
+  std::vector<std::string> idents;  // kField .a.b, kVariable $x.a, kChain (node).a
+  NodeList kids;                    // kPipe: commands; kCommand: operands; kChain: one
+  std::vector<NodePtr> decls;       // kPipe: variables
+  bool is_assign = false;           // kPipe: '=' instead of ':='
+  bool flag = false;                // kBool: true
+  Number number;                    // kNumber
+  NodePtr pipe;                     // kAction, kIf, kWith, kRange, kTemplate (may be null)
   NodeList list, else_list;
   bool has_else = false;
-  const Function* function = nullptr;   // kIdentifier
+  const Function* function = nullptr;  // kIdentifier
   bool builtin = false;
-  std::string to_string() const;     // as the parser would read it again; for error texts
+  std::string to_string() const;  // as the parser would read it again; for error texts
 };
 
 struct Template::Program {
   std::string name;
-  std::string text;                  // positions refer to it
+  std::string text;  // positions refer to it
   std::map<std::string, NodeList, std::less<>> trees;
   MissingKey missing_key = MissingKey::kDefault;
 };

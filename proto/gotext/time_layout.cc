@@ -11,15 +11,41 @@ constexpr std::int64_t kDay = 86400;
 
 enum Element : std::uint8_t {
   kNone,
-  kLongMonth, kMonth, kNumMonth, kZeroMonth,
-  kLongWeekday, kWeekday,
-  kDayOfMonth, kUnderDay, kZeroDay, kUnderYearDay, kZeroYearDay,
-  kHour, kHour12, kZeroHour12, kMinute, kZeroMinute, kSecond, kZeroSecond,
-  kLongYear, kYear, kUpperPm, kLowerPm,
+  kLongMonth,
+  kMonth,
+  kNumMonth,
+  kZeroMonth,
+  kLongWeekday,
+  kWeekday,
+  kDayOfMonth,
+  kUnderDay,
+  kZeroDay,
+  kUnderYearDay,
+  kZeroYearDay,
+  kHour,
+  kHour12,
+  kZeroHour12,
+  kMinute,
+  kZeroMinute,
+  kSecond,
+  kZeroSecond,
+  kLongYear,
+  kYear,
+  kUpperPm,
+  kLowerPm,
   kZoneName,
-  kIso, kIsoSeconds, kIsoShort, kIsoColon, kIsoColonSeconds,
-  kNum, kNumSeconds, kNumShort, kNumColon, kNumColonSeconds,
-  kFraction0, kFraction9,
+  kIso,
+  kIsoSeconds,
+  kIsoShort,
+  kIsoColon,
+  kIsoColonSeconds,
+  kNum,
+  kNumSeconds,
+  kNumShort,
+  kNumColon,
+  kNumColonSeconds,
+  kFraction0,
+  kFraction9,
 };
 
 constexpr std::array<std::string_view, 12> kMonths = {
@@ -48,9 +74,15 @@ struct Spelling {
 };
 // Longest first among those with a common start.
 constexpr Spelling kZoneSpellings[] = {
-    {"-070000", kNumSeconds}, {"-07:00:00", kNumColonSeconds}, {"-0700", kNum},
-    {"-07:00", kNumColon},    {"-07", kNumShort},              {"Z070000", kIsoSeconds},
-    {"Z07:00:00", kIsoColonSeconds}, {"Z0700", kIso},          {"Z07:00", kIsoColon},
+    {"-070000", kNumSeconds},
+    {"-07:00:00", kNumColonSeconds},
+    {"-0700", kNum},
+    {"-07:00", kNumColon},
+    {"-07", kNumShort},
+    {"Z070000", kIsoSeconds},
+    {"Z07:00:00", kIsoColonSeconds},
+    {"Z0700", kIso},
+    {"Z07:00", kIsoColon},
     {"Z07", kIsoShort},
 };
 
@@ -210,8 +242,7 @@ CivilTime civil_from_seconds(std::int64_t seconds) noexcept {
   out.day = static_cast<int>(day_of_year - (153 * shifted + 2) / 5 + 1);
   out.month = static_cast<int>(shifted < 10 ? shifted + 3 : shifted - 9);
   out.year = year_of_era + era * 400 + (out.month <= 2 ? 1 : 0);
-  out.year_day =
-      static_cast<int>(days - seconds_from_civil(out.year, 1, 1, 0, 0, 0) / kDay) + 1;
+  out.year_day = static_cast<int>(days - seconds_from_civil(out.year, 1, 1, 0, 0, 0) / kDay) + 1;
   return out;
 }
 
@@ -325,8 +356,7 @@ void TimeLayout::append(std::string& out, const Time& time) const {
         break;
       case kFraction0:
       case kFraction9:
-        append_fraction(out, time.nanosecond, chunk.digits, element == kFraction9,
-                        chunk.separator);
+        append_fraction(out, time.nanosecond, chunk.digits, element == kFraction9, chunk.separator);
         break;
       default: append_offset(out, element, zone.offset_seconds);
     }
@@ -653,8 +683,7 @@ class TimeParser {
     if (has_offset_ && zone_offset_ != -1) {  // -1 is Go's "not set"
       const std::int64_t unix_seconds = civil - zone_offset_;
       const ZoneOffset local = zone_->at(unix_seconds);
-      if (local.offset_seconds == zone_offset_ &&
-          (zone_name_.empty() || local.name == zone_name_))
+      if (local.offset_seconds == zone_offset_ && (zone_name_.empty() || local.name == zone_name_))
         return Time{unix_seconds, nanosecond_, zone_};
       return Time{unix_seconds, nanosecond_, fixed_zone(zone_name_, zone_offset_)};
     }

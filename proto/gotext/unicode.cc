@@ -619,12 +619,21 @@ bool is_digit_rune(char32_t rune) noexcept {
 
 bool is_space(char32_t rune) noexcept {
   switch (rune) {
-    case ' ': case '\t': case '\n': case '\v': case '\f': case '\r':
-    case 0x85: case 0xA0: case 0x1680: case 0x2028: case 0x2029: case 0x202F: case 0x205F:
-    case 0x3000:
-      return true;
-    default:
-      return rune >= 0x2000 && rune <= 0x200A;
+    case ' ':
+    case '\t':
+    case '\n':
+    case '\v':
+    case '\f':
+    case '\r':
+    case 0x85:
+    case 0xA0:
+    case 0x1680:
+    case 0x2028:
+    case 0x2029:
+    case 0x202F:
+    case 0x205F:
+    case 0x3000: return true;
+    default: return rune >= 0x2000 && rune <= 0x200A;
   }
 }
 

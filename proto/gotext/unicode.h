@@ -4,10 +4,10 @@
 
 namespace skald::gotext {
 
-bool is_letter(char32_t rune) noexcept;     // category L
-bool is_digit_rune(char32_t rune) noexcept; // category Nd
-bool is_space(char32_t rune) noexcept;      // White_Space
-bool is_print(char32_t rune) noexcept;      // L, M, N, P, S and the ASCII space
+bool is_letter(char32_t rune) noexcept;      // category L
+bool is_digit_rune(char32_t rune) noexcept;  // category Nd
+bool is_space(char32_t rune) noexcept;       // White_Space
+bool is_print(char32_t rune) noexcept;       // L, M, N, P, S and the ASCII space
 char32_t to_upper_rune(char32_t rune) noexcept;
 char32_t to_lower_rune(char32_t rune) noexcept;
 char32_t to_title_rune(char32_t rune) noexcept;

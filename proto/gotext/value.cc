@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "proto/model/labels.h"
 #include "proto/gotext/functions.h"
+#include "proto/model/labels.h"
 
 namespace skald::gotext {
 namespace {
@@ -15,15 +15,20 @@ class OwnedMap final : public Object {
       : entries_(std::move(entries)), type_name_(type_name) {
     std::stable_sort(entries_.begin(), entries_.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::size_t kept = 0;  // of equal keys the last
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      if (i + 1 < entries_.size() && entries_[i].first == entries_[i + 1].first) continue;
+      if (kept != i) entries_[kept] = std::move(entries_[i]);
+      entries_[kept++].second.set_boxed(holds_interfaces());
+    }
+    entries_.resize(kept);
   }
   std::string_view type_name() const override { return type_name_; }
   std::optional<Value> get(std::string_view key) const override {
     const auto at = std::lower_bound(entries_.begin(), entries_.end(), key,
                                      [](const auto& e, std::string_view k) { return e.first < k; });
     if (at == entries_.end() || at->first != key) return std::nullopt;
-    Value value = at->second;
-    value.set_boxed(holds_interfaces());
-    return value;
+    return at->second;
   }
   Value missing() const override { return holds_interfaces() ? Value::nil() : Value(""); }
   std::vector<std::pair<std::string, Value>> entries() const override { return entries_; }

@@ -243,9 +243,7 @@ class FileZone final : public Zone {
     bool is_dst = false;
     std::string abbreviation;
   };
-  static ZoneOffset show(const Type& type) {
-    return {type.offset, type.abbreviation, type.is_dst};
-  }
+  static ZoneOffset show(const Type& type) { return {type.offset, type.abbreviation, type.is_dst}; }
 
   // counts: isutcnt, isstdcnt, leapcnt, timecnt, typecnt, charcnt
   bool header(BigEndian& in, std::array<std::size_t, 6>& counts) {
@@ -351,9 +349,7 @@ ZonePtr fixed_zone(std::string_view name, std::int32_t offset_seconds) {
 
 base::Result<ZonePtr> load_zone(std::string_view name) {
   if (name.empty() || name == "UTC" || name == "Local") return utc();
-  const auto unknown = [&] {
-    return base::not_found("unknown time zone " + std::string(name));
-  };
+  const auto unknown = [&] { return base::not_found("unknown time zone " + std::string(name)); };
   if (name[0] == '/' || name[0] == '\\' || name.find("..") != std::string_view::npos ||
       name.find('\0') != std::string_view::npos)
     return base::not_found("time: invalid location name");
