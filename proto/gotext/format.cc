@@ -40,7 +40,9 @@ class Printer {
 
   void print(const Value& value, char32_t verb, int depth = 0) {
     if (value.is_none()) {
-      if (verb == 'T' || verb == 'v')
+      if (depth > 0)  // inside a list or map
+        out_ += spec.sharp_v ? "interface {}(nil)" : "<nil>";
+      else if (verb == 'T' || verb == 'v')
         pad("<nil>");
       else
         bad_verb(verb, value);
@@ -242,6 +244,7 @@ class Printer {
       case 'v': return format_float_verb(v, 'g', -1);
       case 'g':
       case 'G':
+      case 'b':
       case 'x':
       case 'X': return format_float_verb(v, static_cast<char>(verb), -1);
       case 'f':
@@ -261,7 +264,7 @@ class Printer {
       if (text[1] == 'N' && !spec.space && !spec.plus) text.erase(0, 1);
       return pad(text, false);
     }
-    if (spec.sharp) keep_point(text, verb, precision);
+    if (spec.sharp && verb != 'b') keep_point(text, verb, precision);
     if (!spec.plus && text[0] == '+') return pad(std::string_view(text).substr(1));
     if (spec.zero && !spec.minus && spec.width &&
         static_cast<std::size_t>(*spec.width) > text.size()) {

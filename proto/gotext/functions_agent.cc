@@ -67,6 +67,18 @@ Function list_function(std::string_view verb, F body) {
 
 using Items = std::vector<Value>;
 
+std::string kind_of(const Value& value) {
+  switch (value.kind()) {
+    case Kind::kList: return "slice";
+    case Kind::kObject: return value.as_object().is_map() ? "map" : "struct";
+    case Kind::kTime: return "struct";
+    case Kind::kDuration: return "int64";
+    case Kind::kNone:
+    case Kind::kNil: return "invalid";
+    default: return std::string(value.type_name());
+  }
+}
+
 Value sublist(const Items& items, std::size_t from, std::size_t to) {
   return Value::list({items.begin() + static_cast<std::ptrdiff_t>(from),
                       items.begin() + static_cast<std::ptrdiff_t>(to)});
@@ -130,6 +142,20 @@ Result<Value> seq(const Call& c) {
     out += std::to_string(item.as_int());
   }
   return Value(std::move(out));
+}
+
+// sprig's slice replaces the builtin: lists only, indexes of any type.
+Result<Value> slice_list(const Call& c) {
+  if (!c.args[0].is(Kind::kList))
+    return invalid_argument("list should be type of slice or array but " + kind_of(c.args[0]));
+  const Items& items = c.args[0].as_list();
+  const auto size = static_cast<std::int64_t>(items.size());
+  if (size == 0) return Value::nil();
+  const std::int64_t start = c.args.size() > 1 ? to_int64(c.args[1]) : 0;
+  const std::int64_t end = c.args.size() > 2 ? to_int64(c.args[2]) : size;
+  if (start < 0 || end < start || end > size)
+    return invalid_argument("reflect.Value.Slice: slice index out of bounds");
+  return sublist(items, static_cast<std::size_t>(start), static_cast<std::size_t>(end));
 }
 
 void add_lists(FunctionTable& t) {
@@ -204,6 +230,7 @@ void add_lists(FunctionTable& t) {
                    }
                    return Value::list(std::move(out));
                  }};
+  t["slice"] = {{P::kAny, P::kAny}, true, slice_list};
   t["until"] = {{P::kInt}, false, [](const Call& c) {
                   return until_step(0, c.args[0].as_int(), c.args[0].as_int() < 0 ? -1 : 1);
                 }};
@@ -304,13 +331,7 @@ void add_dicts(FunctionTable& t) {
 }
 
 void add_regexes(FunctionTable& t) {
-  const auto compiled = [](const Call& c) -> Result<RegexPtr> {
-    auto regex = compile_regex(text_arg(c, 0));
-    if (!regex.ok())
-      return invalid_argument("regexp: Compile(" + quote(text_arg(c, 0)) +
-                              "): " + std::string(regex.status().message()));
-    return regex;
-  };
+  const auto compiled = [](const Call& c) { return must_compile_regex(text_arg(c, 0)); };
   for (const char* name : {"regexMatch", "mustRegexMatch"}) {
     t[name] = {{P::kString, P::kString}, false, [name](const Call& c) -> Result<Value> {
                  auto regex = compile_regex(text_arg(c, 0));
@@ -358,18 +379,6 @@ Result<Value> coalesce(const Call& c) {
   for (const Value& value : c.args)
     if (!is_empty(value)) return value;
   return Value::nil();
-}
-
-std::string kind_of(const Value& value) {
-  switch (value.kind()) {
-    case Kind::kList: return "slice";
-    case Kind::kObject: return value.as_object().is_map() ? "map" : "struct";
-    case Kind::kTime: return "struct";
-    case Kind::kDuration: return "int64";
-    case Kind::kNone:
-    case Kind::kNil: return "invalid";
-    default: return std::string(value.type_name());
-  }
 }
 
 void add_values(FunctionTable& t) {
@@ -618,6 +627,15 @@ FunctionTable make_table() {
   add_more_numbers(t);
   add_more_strings(t);
   add_more_dates(t);
+  for (const bool literal : {false, true}) {
+    t[literal ? "regexReplaceAllLiteral" : "regexReplaceAll"] = {
+        {P::kString, P::kString, P::kString}, false, [literal](const Call& c) -> Result<Value> {
+          SKALD_TRY_ASSIGN(const RegexPtr regex, must_compile_regex(text_arg(c, 0)));
+          SKALD_TRY_ASSIGN(std::string text,
+                           regex_replace_all(*regex, text_arg(c, 1), text_arg(c, 2), literal));
+          return Value(std::move(text));
+        }};
+  }
   t["Hash"] = string2_function([](std::string_view salt, std::string_view input) {
     return salted(EVP_sha3_256(), salt, input);
   });

@@ -6,7 +6,6 @@
 #include "proto/gotext/format.h"
 #include "proto/gotext/function_util.h"
 #include "proto/gotext/number.h"
-#include "proto/gotext/quote.h"
 #include "proto/gotext/regex.h"
 
 namespace skald::gotext {
@@ -277,12 +276,9 @@ void add_text(FunctionTable& t) {
                 }};
   t["reReplaceAll"] = {
       {P::kString, P::kString, P::kString}, false, [](const Call& c) -> Result<Value> {
-        auto regex = compile_regex(text_arg(c, 0));
-        if (!regex.ok())
-          return invalid_argument("regexp: Compile(" + quote(text_arg(c, 0)) +
-                                  "): " + std::string(regex.status().message()));
+        SKALD_TRY_ASSIGN(const RegexPtr regex, must_compile_regex(text_arg(c, 0)));
         SKALD_TRY_ASSIGN(std::string text,
-                         regex_replace_all(**regex, text_arg(c, 2), text_arg(c, 1), false));
+                         regex_replace_all(*regex, text_arg(c, 2), text_arg(c, 1), false));
         return Value(std::move(text));
       }};
 }

@@ -221,7 +221,8 @@ Result<Value> substr(const Call& c) {
     return Value(std::string(text.substr(0, static_cast<std::size_t>(end))));
   }
   if (end < 0 || end > size) {
-    if (start > size) return slice_bounds("[" + std::to_string(start) + ":]" + length);
+    if (start > size)
+      return slice_bounds("[" + std::to_string(start) + ":" + std::to_string(size) + "]");
     return Value(std::string(text.substr(static_cast<std::size_t>(start))));
   }
   if (start > end)

@@ -131,6 +131,20 @@ void append_x(std::string& out, double value, char letter, int precision) {
   append_exponent(out, letter == 'X' ? 'P' : 'p', exponent, 2);
 }
 
+// mantissa "p" exponent, both decimal
+void append_b(std::string& out, double value) {
+  std::uint64_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  std::uint64_t mantissa = bits & ((std::uint64_t{1} << 52) - 1);
+  int exponent = static_cast<int>((bits >> 52) & 0x7FF);
+  if (exponent == 0)
+    exponent = 1;
+  else
+    mantissa |= std::uint64_t{1} << 52;
+  exponent -= 1023 + 52;
+  out += std::to_string(mantissa) + (exponent < 0 ? "p" : "p+") + std::to_string(exponent);
+}
+
 bool equals_folded(std::string_view text, std::string_view lower) {
   return text.size() == lower.size() &&
          std::equal(text.begin(), text.end(), lower.begin(), [](char a, char b) {
@@ -294,6 +308,7 @@ void append_float(std::string& out, double value, char format, int precision) {
       const Decimal d = scientific(value, -1);
       return append_f(out, d, std::max(static_cast<int>(d.digits.size()) - d.point, 0));
     }
+    case 'b': return append_b(out, value);
     case 'x':
     case 'X': return append_x(out, value, format, precision);
     default: return append_g(out, value, format == 'G' ? 'E' : 'e', precision);

@@ -12,7 +12,7 @@
 
 namespace skald::gotext {
 
-// strconv.FormatFloat. `format` is one of e E f g G x X; precision -1 is the shortest text that
+// strconv.FormatFloat. `format` is one of b e E f g G x X; precision -1 is the shortest text that
 // reads back as the same double. Infinities are +Inf and -Inf, not-a-number is NaN.
 std::string format_float(double value, char format, int precision = -1);
 void append_float(std::string& out, double value, char format, int precision = -1);

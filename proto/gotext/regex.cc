@@ -8,6 +8,7 @@
 
 #include "proto/base/utf8.h"
 #include "proto/gotext/limits.h"
+#include "proto/gotext/quote.h"
 #include "proto/gotext/unicode.h"
 
 namespace skald::gotext {
@@ -161,6 +162,15 @@ base::Result<RegexPtr> compile_regex(std::string_view pattern) {
   }
   cache().insert(key, regex);
   return RegexPtr(std::move(regex));
+}
+
+base::Result<RegexPtr> must_compile_regex(std::string_view pattern) {
+  auto regex = compile_regex(pattern);
+  if (regex.ok()) return regex;
+  const std::string shown =
+      can_backquote(pattern) ? "`" + std::string(pattern) + "`" : quote(pattern);
+  return base::invalid_argument("regexp: Compile(" + shown +
+                                "): " + std::string(regex.status().message()));
 }
 
 base::Result<std::string> regex_replace_all(const re2::RE2& regex, std::string_view text,

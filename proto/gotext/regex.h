@@ -22,6 +22,9 @@ using RegexPtr = std::shared_ptr<const re2::RE2>;
 // kInvalidArgument with regexp.Compile's text: "error parsing regexp: missing closing ]: `[a`".
 base::Result<RegexPtr> compile_regex(std::string_view pattern);
 
+// regexp.MustCompile's panic, as templates show it: "regexp: Compile(`[a`): error parsing ...".
+base::Result<RegexPtr> must_compile_regex(std::string_view pattern);
+
 // regexp.ReplaceAllString: $1, ${1}, ${name}, $$ in `to`; or ReplaceAllLiteralString.
 base::Result<std::string> regex_replace_all(const re2::RE2& regex, std::string_view text,
                                             std::string_view to, bool literal);

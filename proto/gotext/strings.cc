@@ -159,7 +159,7 @@ std::string title_words(std::string_view text) {
     const char32_t r = all[i];
     if (word_rune(r)) {
       base::append_rune(out, in_word ? r : to_title_rune(r));
-      in_word = true;
+      in_word = in_word || is_letter(r);  // "1st" becomes "1St"
       continue;
     }
     base::append_rune(out, r);

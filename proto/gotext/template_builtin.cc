@@ -321,6 +321,23 @@ Value civil_part(const Time& time, int CivilTime::*part) {
   return Value::integer(civil_of(time).*part);
 }
 
+// Months are carried into years and days into months: 31 January plus one month is 2 or 3 March.
+Value add_date(const Time& time, std::int64_t years, std::int64_t months, std::int64_t days) {
+  constexpr std::int64_t kStepMax = 100'000'000;
+  years = std::clamp(years, -kStepMax, kStepMax);
+  months = std::clamp(months, -kStepMax, kStepMax);
+  days = std::clamp(days, -kStepMax, kStepMax);
+  const CivilTime t = civil_of(time);
+  std::int64_t month = t.month - 1 + months;
+  std::int64_t year = t.year + years + month / 12;
+  month %= 12;
+  if (month < 0) month += 12, --year;
+  const std::int64_t civil =
+      seconds_from_civil(year, static_cast<int>(month) + 1, 1, t.hour, t.minute, t.second) +
+      (t.day - 1 + days) * 86400;
+  return Value(Time{time.zone ? time.zone->to_unix(civil) : civil, time.nanosecond, time.zone});
+}
+
 FunctionTable make_time_methods() {
   static const TimeLayout month("January"), weekday("Monday");
   FunctionTable t;
@@ -349,6 +366,12 @@ FunctionTable make_time_methods() {
   t["Format"] = {{ParamType::kTime, ParamType::kString}, false, [](const Call& c) -> Result<Value> {
                    return Value(TimeLayout(c.args[1].as_string()).format(c.args[0].as_time()));
                  }};
+  t["AddDate"] = {{ParamType::kTime, ParamType::kInt, ParamType::kInt, ParamType::kInt},
+                  false,
+                  [](const Call& c) -> Result<Value> {
+                    return add_date(c.args[0].as_time(), c.args[1].as_int(), c.args[2].as_int(),
+                                    c.args[3].as_int());
+                  }};
   t["Before"] = time_compare([](const auto& a, const auto& b) { return a < b; });
   t["After"] = time_compare([](const auto& a, const auto& b) { return a > b; });
   t["Equal"] = time_compare([](const auto& a, const auto& b) { return a == b; });
