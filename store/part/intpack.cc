@@ -25,7 +25,7 @@ struct Transform {
   bool delta = false, frames = false;
 };
 
-Transform choose_transform(std::span<const std::uint64_t> values, std::uint64_t min) {
+Transform choose_transform(std::span<const std::uint64_t> values) {
   constexpr std::size_t kRuns = 8;
   std::uint64_t plain = 0, delta = 0, frames = 0;
   const std::size_t step = std::max(kFrameRows, values.size() / kRuns / kFrameRows * kFrameRows);
@@ -33,7 +33,7 @@ Transform choose_transform(std::span<const std::uint64_t> values, std::uint64_t 
     const auto run = values.subspan(start, std::min(kFrameRows, values.size() - start));
     const std::uint64_t base = *std::min_element(run.begin(), run.end());
     for (std::size_t i = 0; i < run.size(); ++i) {
-      plain += bits_of(run[i] - min);
+      plain += bits_of(run[i]);
       frames += bits_of(run[i] - base);
       if (i > 0) delta += bits_of(run[i] - run[i - 1]);
     }
@@ -200,37 +200,33 @@ void encode_ints(std::span<const std::uint64_t> values, IntsHint hint, PageWrite
     base::put_varint(spec, *min);
     return;
   }
-  const Transform transform =
-      hint == IntsHint::kOrdered ? choose_transform(values, *min) : Transform{};
-  std::vector<std::uint64_t> rest(values.size());
+  base::put_varint(spec, *min);
+  std::vector<std::uint64_t> offsets(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) offsets[i] = values[i] - *min;
+  if (const std::uint64_t factor = common_factor(offsets); factor != 1) {
+    spec[flags_at] = static_cast<char>(spec[flags_at] | kFactorFlag);
+    base::put_varint(spec, factor);
+    for (std::uint64_t& offset : offsets) offset /= factor;
+  }
+  const Transform transform = hint == IntsHint::kOrdered ? choose_transform(offsets) : Transform{};
   std::string frames;
-  std::uint64_t base = *min;
   if (transform.delta) {
-    base = values[0];
-    for (std::size_t i = 1; i < values.size(); ++i) rest[i] = values[i] - values[i - 1];
+    for (std::size_t i = offsets.size() - 1; i > 0; --i) offsets[i] -= offsets[i - 1];
     spec[flags_at] = static_cast<char>(spec[flags_at] | kDeltaFlag);
   } else if (transform.frames) {
     std::uint64_t last = 0;
-    for (std::size_t start = 0; start < values.size(); start += kFrameRows) {
-      const auto frame = values.subspan(start, std::min(kFrameRows, values.size() - start));
+    for (std::size_t start = 0; start < offsets.size(); start += kFrameRows) {
+      const auto frame =
+          std::span(offsets).subspan(start, std::min(kFrameRows, offsets.size() - start));
       const std::uint64_t frame_base = *std::min_element(frame.begin(), frame.end());
       base::put_varint(frames, base::zigzag(static_cast<std::int64_t>(frame_base - last)));
       last = frame_base;
-      for (std::size_t i = 0; i < frame.size(); ++i) rest[start + i] = frame[i] - frame_base;
+      for (std::uint64_t& offset : frame) offset -= frame_base;
     }
-    base = 0;
     spec[flags_at] = static_cast<char>(spec[flags_at] | kFramesFlag);
-  } else {
-    for (std::size_t i = 0; i < values.size(); ++i) rest[i] = values[i] - base;
-  }
-  base::put_varint(spec, base);
-  if (const std::uint64_t factor = common_factor(rest); factor != 1) {
-    spec[flags_at] = static_cast<char>(spec[flags_at] | kFactorFlag);
-    base::put_varint(spec, factor);
-    for (std::uint64_t& value : rest) value /= factor;
   }
   if (transform.frames) pages.put(frames, Content::kText, spec);
-  put_values(rest, pages, spec, flags_at);
+  put_values(offsets, pages, spec, flags_at);
 }
 
 base::Result<Ints> Ints::parse(base::ByteReader& reader, std::uint32_t count,
@@ -260,6 +256,41 @@ base::Result<Ints> Ints::parse(base::ByteReader& reader, std::uint32_t count,
 }
 
 template <typename T>
+base::Status Ints::add_high(const PageSource& source, ScanStats* stats, std::vector<T>& out) const {
+  SKALD_TRY_ASSIGN(const PageBytes high, source.read(high_page_, count_, stats));
+  if (high.view.size() != count_) return source.damaged("integer page has the wrong size");
+  const auto* const bytes = reinterpret_cast<const unsigned char*>(high.view.data());
+  if (low_bits_ < sizeof(T) * 8)
+    for (std::uint32_t i = 0; i < count_; ++i)
+      out[i] = static_cast<T>(out[i] | (static_cast<T>(bytes[i]) << low_bits_));
+  SKALD_TRY_ASSIGN(const PageBytes page,
+                   source.read(exception_page_, std::uint64_t{count_} * 16, stats));
+  base::ByteReader reader(page.view);
+  for (std::uint64_t at = 0; !reader.done();) {
+    at += reader.read_varint();
+    const std::uint64_t value = reader.read_varint();
+    if (reader.failed() || at >= count_) return source.damaged("integer exception list");
+    out[at] = static_cast<T>(value);
+  }
+  return {};
+}
+
+template <typename T>
+base::Status Ints::add_frames(const PageSource& source, ScanStats* stats,
+                              std::vector<T>& out) const {
+  SKALD_TRY_ASSIGN(const PageBytes page,
+                   source.read(frame_page_, (count_ / kFrameRows + 1) * 10, stats));
+  base::ByteReader reader(page.view);
+  std::uint64_t frame_base = 0;
+  for (std::size_t start = 0; start < count_; start += kFrameRows) {
+    frame_base += static_cast<std::uint64_t>(base::unzigzag(reader.read_varint()));
+    const std::size_t end = std::min<std::size_t>(count_, start + kFrameRows);
+    for (std::size_t i = start; i < end; ++i) out[i] = static_cast<T>(out[i] + frame_base);
+  }
+  return reader.failed() ? source.damaged("integer frames") : base::Status();
+}
+
+template <typename T>
 base::Status Ints::decode(const PageSource& source, ScanStats* stats, std::vector<T>& out,
                           std::uint64_t value_max) const {
   if constexpr (sizeof(T) < 8) {
@@ -283,47 +314,25 @@ base::Status Ints::decode(const PageSource& source, ScanStats* stats, std::vecto
       return source.damaged("integer page has the wrong size");
     unpack(low.view, low_bits_, count_, out.data());
   }
-  if (has_high_) {
-    SKALD_TRY_ASSIGN(const PageBytes high, source.read(high_page_, count_, stats));
-    if (high.view.size() != count_) return source.damaged("integer page has the wrong size");
-    const auto* const bytes = reinterpret_cast<const unsigned char*>(high.view.data());
-    if (low_bits_ < sizeof(T) * 8)
-      for (std::uint32_t i = 0; i < count_; ++i)
-        out[i] = static_cast<T>(out[i] | (static_cast<T>(bytes[i]) << low_bits_));
-    SKALD_TRY_ASSIGN(const PageBytes page,
-                     source.read(exception_page_, std::uint64_t{count_} * 16, stats));
-    base::ByteReader reader(page.view);
-    for (std::uint64_t at = 0; !reader.done();) {
-      at += reader.read_varint();
-      const std::uint64_t value = reader.read_varint();
-      if (reader.failed() || at >= count_) return source.damaged("integer exception list");
-      out[at] = static_cast<T>(value);
-    }
-  }
-  if (factor_ != 1)
-    for (T& value : out) value = static_cast<T>(value * factor_);
+  if (has_high_) SKALD_TRY(add_high(source, stats, out));
   if (delta_) {
-    T running = static_cast<T>(base_);
+    T running = 0;
     for (T& value : out) value = running = static_cast<T>(running + value);
   } else if (frames_) {
-    SKALD_TRY_ASSIGN(const PageBytes page,
-                     source.read(frame_page_, (count_ / kFrameRows + 1) * 10, stats));
-    base::ByteReader reader(page.view);
-    std::uint64_t frame_base = 0;
-    for (std::size_t start = 0; start < count_; start += kFrameRows) {
-      frame_base += static_cast<std::uint64_t>(base::unzigzag(reader.read_varint()));
-      const std::size_t end = std::min<std::size_t>(count_, start + kFrameRows);
-      for (std::size_t i = start; i < end; ++i) out[i] = static_cast<T>(out[i] + frame_base);
-    }
-    if (reader.failed()) return source.damaged("integer frames");
-  } else if (base_ != 0) {
-    const T base = static_cast<T>(base_);
-    for (T& value : out) value = static_cast<T>(value + base);
+    SKALD_TRY(add_frames(source, stats, out));
+  }
+  if (factor_ != 1 || base_ != 0) {
+    const T factor = static_cast<T>(factor_), base = static_cast<T>(base_);
+    for (T& value : out) value = static_cast<T>(base + value * factor);
   }
   if (value_max < std::numeric_limits<T>::max())
     for (const T value : out)
       if (value > value_max) return source.damaged("integer out of range");
   return {};
+}
+
+std::uint64_t Ints::stored_bytes() const noexcept {
+  return frame_page_.stored + low_page_.stored + high_page_.stored + exception_page_.stored;
 }
 
 template base::Status Ints::decode(const PageSource&, ScanStats*, std::vector<std::uint32_t>&,

@@ -34,6 +34,7 @@ class Ints {
 
   std::uint32_t count() const noexcept { return count_; }
   bool constant() const noexcept { return constant_; }
+  std::uint64_t stored_bytes() const noexcept;  // of its pages, those inside references aside
   std::uint64_t base() const noexcept { return base_; }  // the value, if constant()
 
   // T: std::uint32_t (kCorrupt if a value is above `value_max`) or std::uint64_t.
@@ -42,6 +43,11 @@ class Ints {
                       std::uint64_t value_max = std::numeric_limits<T>::max()) const;
 
  private:
+  template <typename T>
+  base::Status add_high(const PageSource& source, ScanStats* stats, std::vector<T>& out) const;
+  template <typename T>
+  base::Status add_frames(const PageSource& source, ScanStats* stats, std::vector<T>& out) const;
+
   std::uint32_t count_ = 0;
   bool constant_ = false, delta_ = false, frames_ = false;
   std::uint64_t base_ = 0, factor_ = 1;

@@ -193,6 +193,11 @@ std::span<const StreamInfo> PartReader::streams() const noexcept { return impl_-
 std::span<const RowGroupInfo> PartReader::row_groups() const noexcept { return impl_->groups; }
 const PartSummary& PartReader::summary() const noexcept { return impl_->summary; }
 
+base::Result<std::shared_ptr<const GroupSpec>> PartReader::group_for_tools(
+    std::size_t row_group) const {
+  return impl_->group(row_group);
+}
+
 bool PartReader::may_match(const LineFilter& filter) const {
   for (std::size_t i = 0; i < impl_->groups.size(); ++i)
     if (may_match(filter, i)) return true;

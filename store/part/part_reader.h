@@ -51,6 +51,8 @@ struct RowGroupRows {
   std::vector<std::shared_ptr<const void>> owners;  // of lines not in `storage`
 };
 
+struct GroupSpec;  // group_spec.h
+
 class PartReader : public std::enable_shared_from_this<PartReader> {
  public:
   // `name` is only for messages. kCorrupt, kUnsupported (unknown version).
@@ -78,6 +80,9 @@ class PartReader : public std::enable_shared_from_this<PartReader> {
 
   // Every checksum and every row of every group: `skaldctl check --deep`.
   base::Status verify() const;
+
+  // The parsed metadata of a group: for tools that print what a part is made of.
+  base::Result<std::shared_ptr<const GroupSpec>> group_for_tools(std::size_t row_group) const;
 
  private:
   struct Impl;
