@@ -111,7 +111,7 @@ base::Status WebSocketClient::connect(
 base::Status WebSocketClient::read_refusal(std::string_view head) {
   const std::size_t length = content_length(head);
   if (length > 0) {
-    const base::Status status = fill(length);  // what came is shown even if this fails
+    base::Status status = fill(length);  // what came is shown even if this fails
     if (!status.ok() && buffer_.empty()) return status;
   }
   while (!buffer_.empty() && std::isspace(static_cast<unsigned char>(buffer_.back())) != 0) {
