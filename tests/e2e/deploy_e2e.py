@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""The configurations under deploy/ are accepted by the programs they are for."""
+"""The configurations under deploy/ are accepted by the programs they are for, and the dashboards'
+queries by the store."""
 import glob
+import json
 import os
 import re
 import subprocess
@@ -36,7 +38,30 @@ def configurations(key, plain):
             yield os.path.relpath(path, DEPLOY), text
 
 
+def dashboard_queries():
+    for path in sorted(glob.glob(DEPLOY + "/grafana/dashboards/*.json")):
+        with open(path, encoding="utf-8") as f:
+            dashboard = json.load(f)
+        for panel in dashboard["panels"]:
+            for target in panel["targets"]:
+                yield panel["title"], target["expr"]
+
+
+def check_dashboards():
+    skald = harness.Skald(name="for-dashboards", data_dir=os.path.join(harness.WORK, "dashboards"))
+    count = 0
+    for title, query in dashboard_queries():
+        for name, value in (("$job", "ngx-api"), ("$__auto", "1m"), ("$__range", "1h")):
+            query = query.replace(name, value)
+        status, _, body = skald.http.get("/loki/api/v1/query_range", query=query, step="60s")
+        check(status == 200, f"panel {title}: {status} {body[:300]} to {query}")
+        count += 1
+    check(count > 0, "no dashboard query found")
+    check(skald.stop() == 0, "the store did not end well")
+
+
 def test():
+    check_dashboards()
     count = 0
     for name, text in configurations("agent.yaml", ["systemd/agent.yaml", "docker/agent.yaml",
                                                     "demo/agent.yaml"]):
