@@ -1,0 +1,30 @@
+#pragma once
+// Bounds of the ruler. Rule files come from people and from an API.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "proto/base/clock.h"
+
+namespace skald::query::alert {
+
+// One rule file or API body. The largest published rule sets are under 1 MiB.
+constexpr std::size_t kRuleFileMax = 4U << 20;
+constexpr std::size_t kRuleFilesMax = 10'000;  // per tenant directory
+constexpr std::size_t kRuleTenantsMax = 10'000;
+// Names become file names once percent-encoded; file systems end at 255 bytes.
+constexpr std::size_t kNamespaceBytesMax = 240;
+// Alerts and series that one rule may produce when its group sets no limit: memory, and what an
+// Alertmanager bears.
+constexpr std::size_t kRuleSeriesMax = 100'000;
+// As Prometheus: a resolved alert is told again for this long.
+constexpr std::int64_t kResolvedRetentionNs = 15 * 60 * base::kNsPerSecond;
+constexpr std::size_t kNotifyBatchMax = 256;         // alerts per request, as Prometheus
+constexpr std::size_t kWriteBatchMax = 2000;         // samples per request, as Prometheus
+constexpr std::size_t kWriteQueueMax = 100'000;      // samples per target; ~20 MiB
+constexpr std::size_t kQueryMemoMax = 4096;          // shared results kept for one instant
+constexpr std::size_t kExpandedTextMax = 64U << 10;  // one label or annotation after its template
+constexpr std::size_t kStateFileMax = 256U << 20;
+constexpr std::size_t kQueriesPerTemplateMax = 10;  // `query` calls of one evaluation of a template
+
+}  // namespace skald::query::alert
