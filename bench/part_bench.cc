@@ -3,6 +3,7 @@
 //
 //   part_bench FILE...    lines of FILE are a pod's; streams are (file, "level" of the line)
 //   Environment: PART_GROUP_MB (raw per row group, 24), PART_EFFORT (fast, small), PART_COLUMNS=1
+//   (list them), PART_SCANS=0 (encode only)
 
 #include <algorithm>
 #include <cstdio>
@@ -342,6 +343,7 @@ int main(int argc, char** argv) {
       build(input, (group != nullptr ? std::strtoull(group, nullptr, 10) : 24) << 20,
             effort != nullptr && std::string(effort) == "small" ? Effort::kSmall : Effort::kFast);
   print_sizes(parts, std::getenv("PART_COLUMNS") != nullptr);
-  run_scans(parts, input);
+  if (std::getenv("PART_SCANS") == nullptr || std::getenv("PART_SCANS")[0] != '0')
+    run_scans(parts, input);
   return 0;
 }

@@ -396,17 +396,20 @@ EncodedColumn encode_text(EncodeContext& context, const ColumnInput& input) {
   return encoded;
 }
 
+EncodedColumn encode_constant(std::string_view value) {
+  EncodedColumn encoded = start(Encoding::kConstant);
+  base::put_bytes(encoded.spec, value);
+  return encoded;
+}
+
 EncodedColumn encode_column(EncodeContext& context, const ColumnInput& input) {
   CHECK_EQ(input.values.size(), input.times.size());
   CHECK_LT(input.depth, kColumnDepthMax);
   const bool constant =
       std::all_of(input.values.begin(), input.values.end(),
                   [&](std::string_view value) { return value == input.values.front(); });
-  if (constant) {
-    EncodedColumn encoded = start(Encoding::kConstant);
-    base::put_bytes(encoded.spec, input.values.empty() ? std::string_view() : input.values[0]);
-    return encoded;
-  }
+  if (constant)
+    return encode_constant(input.values.empty() ? std::string_view() : input.values.front());
   if (input.determinant != nullptr)
     if (auto column = encode_derived(context, input)) return std::move(*column);
   if (!input.tokens) return encode_strings(context, input);

@@ -44,6 +44,7 @@ struct ColumnInput {
   unsigned depth = 0;  // of columns within columns
 };
 
+EncodedColumn encode_constant(std::string_view value);
 EncodedColumn encode_column(EncodeContext& context, const ColumnInput& input);
 void finish_column(EncodeContext& context, const EncodedColumn& column, std::string& out);
 std::optional<Determinant> make_determinant(std::uint32_t column, const EncodedColumn& encoded);

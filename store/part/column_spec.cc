@@ -55,7 +55,6 @@ base::Status parse_timestamp_spec(base::ByteReader& reader, const GroupShared& s
 
 base::Status parse_templates(base::ByteReader& reader, const GroupShared& shared, unsigned depth,
                              ColumnSpec& out) {
-  SKALD_TRY(parse_stamp(reader, out));
   const std::uint64_t count = reader.read_varint();
   if (count == 0 || count > kTemplatesMax) return shared.source.damaged("template count");
   std::uint64_t rows = 0;
@@ -88,7 +87,6 @@ base::Status parse_templates(base::ByteReader& reader, const GroupShared& shared
 }
 
 base::Status parse_words(base::ByteReader& reader, const GroupShared& shared, ColumnSpec& out) {
-  SKALD_TRY(parse_stamp(reader, out));
   SKALD_TRY(parse_entries(reader, shared, out));
   SKALD_TRY_ASSIGN(out.ints, Ints::parse(reader, out.rows, shared.source));
   const std::uint64_t total = reader.read_varint();
@@ -130,8 +128,9 @@ bool may_be_template(const ColumnSpec& column, const TextTest& test, const Group
 
 // Words hold no space; a needle's inner words are whole entries, its outer ones parts of some.
 bool may_be_words(const ColumnSpec& column, const TextTest& test) {
-  if (!column.entries.inlined) return true;
   const auto some = [&](const TextTest& part) {
+    if (!column.entries.inlined)
+      return part.text.size() <= column.longest && column.bytes.covers(part.text, part.fold);
     return std::any_of(column.entries.entries.begin(), column.entries.entries.end(),
                        [&](std::string_view word) { return part.matches(word); });
   };
@@ -258,7 +257,7 @@ base::Status parse_column(base::ByteReader& reader, std::uint32_t rows, const Gr
 
 bool may_pass(const ColumnSpec& column, const TextTest& test, const GroupShared& shared) {
   if (column.rows == 0) return false;
-  if (column.has_stamp &&
+  if (column.has_stamp && column.encoding != Encoding::kWords &&
       (test.text.size() > column.longest || !column.bytes.covers(test.text, test.fold)))
     return false;
   switch (column.encoding) {

@@ -19,24 +19,46 @@ constexpr std::size_t kRunRowsMin = 128;
 
 }  // namespace
 
+void GroupEncoder::ValueBuffer::add(std::string_view value) {
+  if (ends_.size() == 1) {
+    if (value == first()) {
+      ++repeats_;
+      return;
+    }
+    spread();
+  }
+  bytes_.append(value);
+  ends_.push_back(bytes_.size());
+}
+
+void GroupEncoder::ValueBuffer::spread() {
+  const std::string value(first());
+  for (; repeats_ > 0; --repeats_) {
+    bytes_.append(value);
+    ends_.push_back(bytes_.size());
+  }
+}
+
 void GroupEncoder::shred_rows(std::span<const InputRow> rows) {
   for (BlockRows& block : blocks_) {
     block.rows.clear();
-    block.spans.clear();
+    for (ValueBuffer& column : block.columns) column.clear();
     block.count = 0;
   }
   text_.rows.clear();
   places_.resize(rows.size());
-  std::vector<ValueSpan> spans;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    spans.clear();
-    const std::uint32_t shape = shredder_.shred(rows[i].line, spans);
+    spans_.clear();
+    const std::string_view line = rows[i].line;
+    const std::uint32_t shape = shredder_.shred(line, spans_);
     places_[i] = {shape, 0};
     if (shape == kTextBlock) continue;
     if (shape >= blocks_.size()) blocks_.resize(shape + 1);
     BlockRows& block = blocks_[shape];
     places_[i].ordinal = block.count++;
-    block.spans.insert(block.spans.end(), spans.begin(), spans.end());
+    if (block.columns.size() < spans_.size()) block.columns.resize(spans_.size());
+    for (std::size_t c = 0; c < spans_.size(); ++c)
+      block.columns[c].add(line.substr(spans_[c].offset, spans_[c].size));
   }
   // Only frequent shapes become blocks.
   std::vector<std::uint32_t> counts;
@@ -167,11 +189,13 @@ GroupEncoder::PendingBlock GroupEncoder::encode_block(EncodeContext& context,
   const std::size_t width = shape->pieces.values();
   std::optional<Determinant> determinant;
   for (std::size_t column = 0; column < width; ++column) {
-    for (std::size_t i = 0; i < values_.size(); ++i) {
-      const std::uint32_t row = block.rows[i];
-      const ValueSpan span = block.spans[places_[row].ordinal * width + column];
-      values_[i] = rows[row].line.substr(span.offset, span.size);
+    const ValueBuffer& buffer = block.columns[column];
+    if (buffer.constant()) {
+      pending.columns.push_back(encode_constant(buffer.first()));
+      continue;
     }
+    for (std::size_t i = 0; i < values_.size(); ++i)
+      values_[i] = buffer.at(places_[block.rows[i]].ordinal);
     pending.columns.push_back(encode_column(
         context, {.values = values_,
                   .times = times_,

@@ -34,9 +34,32 @@ class GroupEncoder {
     std::uint32_t block = 0;    // shape number, or kTextBlock
     std::uint32_t ordinal = 0;  // among the rows of its shape, in arrival order
   };
+  // The values of one column in arrival order, copied while their line is in the cache: the passes
+  // over a column then read memory in order. A column that is constant so far keeps one value.
+  class ValueBuffer {
+   public:
+    void clear() noexcept {
+      bytes_.clear();
+      ends_.clear();
+      repeats_ = 0;
+    }
+    void add(std::string_view value);
+    bool constant() const noexcept { return ends_.size() <= 1; }
+    std::string_view first() const noexcept { return {bytes_.data(), ends_[0]}; }
+    std::string_view at(std::uint32_t ordinal) const noexcept {
+      const std::size_t start = ordinal == 0 ? 0 : ends_[ordinal - 1];
+      return {bytes_.data() + start, ends_[ordinal] - start};
+    }
+
+   private:
+    void spread();
+    std::string bytes_;
+    std::vector<std::size_t> ends_;
+    std::size_t repeats_ = 0;  // of the first value, not yet in `ends_`
+  };
   struct BlockRows {
-    std::vector<std::uint32_t> rows;  // in the order they are stored
-    std::vector<ValueSpan> spans;     // by ordinal, row-major
+    std::vector<std::uint32_t> rows;   // in the order they are stored
+    std::vector<ValueBuffer> columns;  // by ordinal
     std::uint32_t count = 0;
   };
   struct PendingBlock {
@@ -59,6 +82,7 @@ class GroupEncoder {
   BlockRows text_;
   std::vector<std::uint32_t> order_;  // rows by (stream, time, arrival)
   std::vector<std::uint32_t> ranks_;  // among equal (stream, time)
+  std::vector<ValueSpan> spans_;
   std::vector<std::string_view> values_;
   std::vector<model::TimestampNs> times_;
 };

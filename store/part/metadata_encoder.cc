@@ -64,7 +64,6 @@ EncodedColumn encode_metadata(EncodeContext& context, std::span<const model::Lab
   }
   EncodedColumn encoded;
   encoded.spec.push_back(static_cast<char>(Encoding::kTemplate));
-  put_stamp({}, encoded.spec);  // no needle is ever looked for in metadata
   base::put_varint(encoded.spec, templates.size());
   for (std::size_t t = 0; t < templates.size(); ++t) {
     base::put_varint(encoded.spec, templates[t].size());

@@ -113,6 +113,8 @@ struct Grouping {
   std::vector<std::uint32_t> ids;      // per row, index into templates
   std::vector<std::string> skeletons;  // kept; the first is the whole value as a variable
   std::vector<std::uint32_t> rows;
+  std::vector<std::string_view> variables;  // of all rows in turn
+  std::vector<std::uint8_t> counts;         // of variables, per row
 };
 
 // Counts skeletons and keeps the frequent ones. Nothing if too few rows fall into them.
@@ -123,6 +125,8 @@ std::optional<Grouping> group_rows(std::span<const std::string_view> values) {
   std::vector<std::uint32_t> ids(values.size());
   std::size_t misses = 0;
   Tokens tokens;
+  Grouping grouping;
+  grouping.counts.reserve(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
     std::uint32_t id = StringTable::kFull;
     if (Tokenizer(values[i]).run(tokens)) {
@@ -138,6 +142,9 @@ std::optional<Grouping> group_rows(std::span<const std::string_view> values) {
     else
       ++misses;
     ids[i] = id;
+    const std::size_t found = id != StringTable::kFull ? tokens.variables.size() : 0;
+    grouping.counts.push_back(static_cast<std::uint8_t>(found));
+    for (std::size_t v = 0; v < found; ++v) grouping.variables.push_back(tokens.variables[v]);
     if (i == 512 && owned.size() > 300) return std::nullopt;
     if (misses > values.size() / 4) return std::nullopt;
   }
@@ -146,7 +153,6 @@ std::optional<Grouping> group_rows(std::span<const std::string_view> values) {
   for (std::uint32_t i = 0; i < by_count.size(); ++i) by_count[i] = i;
   std::sort(by_count.begin(), by_count.end(),
             [&](std::uint32_t a, std::uint32_t b) { return counts[a] > counts[b]; });
-  Grouping grouping;
   grouping.skeletons.push_back(whole);
   std::vector<std::uint32_t> kept(owned.size(), 0);
   std::size_t covered = 0;
@@ -190,7 +196,6 @@ std::optional<EncodedColumn> encode_template(EncodeContext& context, const Colum
   if (!grouping) return std::nullopt;
   EncodedColumn encoded;
   encoded.spec.push_back(static_cast<char>(Encoding::kTemplate));
-  put_stamp(input.values, encoded.spec);
   base::put_varint(encoded.spec, grouping->skeletons.size());
   std::vector<std::size_t> first(grouping->skeletons.size() + 1, 0);
   for (std::size_t t = 0; t < grouping->skeletons.size(); ++t) {
@@ -202,17 +207,15 @@ std::optional<EncodedColumn> encode_template(EncodeContext& context, const Colum
 
   std::vector<std::vector<std::string_view>> variables(first.back());
   std::vector<std::vector<model::TimestampNs>> times(grouping->skeletons.size());
-  Tokens tokens;
-  for (std::size_t row = 0; row < ids.size(); ++row) {
+  for (std::size_t row = 0, at = 0; row < ids.size(); at += grouping->counts[row++]) {
     const std::uint32_t id = grouping->ids[row];
     times[id].push_back(input.times[row]);
     if (id == 0) {
       variables[0].push_back(input.values[row]);
       continue;
     }
-    Tokenizer(input.values[row]).run(tokens);
-    for (std::size_t v = 0; v < tokens.variables.size(); ++v)
-      variables[first[id] + v].push_back(tokens.variables[v]);
+    for (std::size_t v = 0; v < grouping->counts[row]; ++v)
+      variables[first[id] + v].push_back(grouping->variables[at + v]);
   }
   for (std::size_t t = 0; t < grouping->skeletons.size(); ++t)
     for (std::size_t v = first[t]; v < first[t + 1]; ++v)
@@ -262,7 +265,6 @@ std::optional<EncodedColumn> encode_words(EncodeContext& context, const ColumnIn
 
   EncodedColumn encoded;
   encoded.spec.push_back(static_cast<char>(Encoding::kWords));
-  put_stamp(input.values, encoded.spec);
   put_entries(table.entries(), context.pages, encoded.spec);
   encode_ints(counts, IntsHint::kPlain, context.pages, encoded.spec);
   base::put_varint(encoded.spec, ids.size());
