@@ -47,7 +47,7 @@ struct StoreOptions {
   std::uint64_t disk_bytes_max = 10ULL << 30;   // all tenants' parts, oldest first; 0: no limit
   std::uint64_t disk_free_min = 64U << 20;      // below: appends get kNoSpace
   unsigned background_threads = 1;              // seal and compact; 0: only flush() does
-  // Asked at every retention pass and at append; must be thread-safe.
+  // Asked at every retention pass and at append; must be thread-safe. Absent: no limit by time.
   std::function<RetentionPolicy(std::string_view tenant)> retention;
 };
 

@@ -1,0 +1,66 @@
+#include "store/ingest/head.h"
+
+#include <algorithm>
+
+#include "store/ingest/limits.h"
+
+namespace skald::store::ingest {
+
+void TenantHead::begin(const wal::EncodedBatch& batch, std::uint64_t sequence) {
+  if (first_sequence_ == 0) first_sequence_ = sequence;
+  last_sequence_ = sequence;
+  last_owner_ = nullptr;
+  last_stream_ = nullptr;
+  static_cast<void>(batch);
+}
+
+HeadChunk& TenantHead::chunk_with_room(const wal::EncodedBatch& batch) {
+  if (chunks_.empty() || chunks_.back()->size == chunks_.back()->capacity) {
+    const std::uint32_t capacity =
+        chunks_.empty() ? kChunkRowsMin : std::min(kChunkRowsMax, chunks_.back()->capacity * 2);
+    chunks_.push_back(std::make_shared<HeadChunk>(capacity));
+    chunks_.back()->first_rank = static_cast<std::uint32_t>(entries_);
+    last_owner_ = nullptr;
+  }
+  HeadChunk& chunk = *chunks_.back();
+  if (last_owner_ != batch.owner.get()) {
+    chunk.owners.push_back(batch.owner);
+    if (batch.metadata != nullptr) chunk.owners.push_back(batch.metadata);
+    last_owner_ = batch.owner.get();
+  }
+  return chunk;
+}
+
+void TenantHead::put(const wal::EncodedBatch& batch, const wal::BatchRow& row,
+                     std::uint32_t number) {
+  HeadChunk& chunk = chunk_with_room(batch);
+  const model::TimestampNs time_ns = row.timestamp_ns;
+  if (chunk.size == 0) chunk.min_time_ns = chunk.max_time_ns = time_ns;
+  chunk.min_time_ns = std::min(chunk.min_time_ns, time_ns);
+  chunk.max_time_ns = std::max(chunk.max_time_ns, time_ns);
+  chunk.rows[chunk.size++] = {time_ns, row.line.data(), row.metadata,
+                              static_cast<std::uint32_t>(row.line.size()), number};
+  if (last_stream_ == nullptr || last_number_ != number) {
+    const auto [at, added] = streams_.try_emplace(number);
+    if (added) at->second.min_time_ns = at->second.max_time_ns = time_ns;
+    last_stream_ = &at->second;
+    last_number_ = number;
+  }
+  last_stream_->min_time_ns = std::min(last_stream_->min_time_ns, time_ns);
+  last_stream_->max_time_ns = std::max(last_stream_->max_time_ns, time_ns);
+  ++last_stream_->entries;
+  last_stream_->line_bytes += row.line.size();
+  ++entries_;
+  line_bytes_ += row.line.size();
+}
+
+std::vector<TenantHead::Slice> TenantHead::snapshot() const {
+  std::vector<Slice> out;
+  out.reserve(chunks_.size());
+  for (const auto& chunk : chunks_)
+    if (chunk->size > 0)
+      out.push_back({chunk, chunk->size, chunk->min_time_ns, chunk->max_time_ns});
+  return out;
+}
+
+}  // namespace skald::store::ingest

@@ -1,0 +1,312 @@
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <queue>
+#include <thread>
+#include <utility>
+
+#include "proto/base/clock.h"
+#include "store/part/raw_block.h"
+#include "store/read/scan_plan.h"
+
+namespace skald::store::read {
+namespace {
+
+// A part, one of its row groups, one of its blocks or a slice of the head: whatever is opened next.
+// Parts and row groups are opened only when their time comes, and then put their contents back.
+struct Item {
+  enum class Kind { kPart, kGroup, kBlock, kSlice };
+  Kind kind = Kind::kPart;
+  model::TimestampNs min_ns = 0, max_ns = 0;
+  std::size_t index = 0;  // of the part, the row group, the slice
+  std::shared_ptr<const part::PartReader> reader;
+  std::shared_ptr<const part::BlockContext> context;
+  std::shared_ptr<Block> block;
+};
+
+struct LaterFirst {
+  bool operator()(const Item& a, const Item& b) const noexcept { return a.max_ns < b.max_ns; }
+};
+struct EarlierFirst {
+  bool operator()(const Item& a, const Item& b) const noexcept { return a.min_ns > b.min_ns; }
+};
+
+// A heap whose order depends on the direction.
+class ItemHeap {
+ public:
+  explicit ItemHeap(model::Direction direction)
+      : backward_(direction == model::Direction::kBackward) {}
+  bool empty() const noexcept { return items_.empty(); }
+  void clear() { items_.clear(); }
+  void push(Item item) {
+    items_.push_back(std::move(item));
+    backward_ ? std::push_heap(items_.begin(), items_.end(), LaterFirst())
+              : std::push_heap(items_.begin(), items_.end(), EarlierFirst());
+  }
+  Item pop() {
+    backward_ ? std::pop_heap(items_.begin(), items_.end(), LaterFirst())
+              : std::pop_heap(items_.begin(), items_.end(), EarlierFirst());
+    Item item = std::move(items_.back());
+    items_.pop_back();
+    return item;
+  }
+
+ private:
+  const bool backward_;
+  std::vector<Item> items_;
+};
+
+class ScanDriver final : public Scan {
+ public:
+  ScanDriver(ScanPlan plan, catalog::PartCache& cache) : plan_(std::move(plan)), cache_(cache) {}
+
+  std::span<const StreamInfo> streams() const noexcept override { return plan_.streams; }
+  const ScanStats& stats() const noexcept override { return stats_; }
+  std::vector<std::string> warnings() const override {
+    const std::scoped_lock lock(warnings_mutex_);
+    std::vector<std::string> out = plan_.warnings;
+    out.insert(out.end(), warnings_.begin(), warnings_.end());
+    return out;
+  }
+  base::Status run(BlockVisitor& visitor, const ScanOptions& options) override;
+
+ private:
+  struct Run {
+    Run(BlockVisitor& to_visit, const ScanOptions& with)
+        : visitor(to_visit), options(with), heap(with.direction) {}
+    BlockVisitor& visitor;
+    const ScanOptions& options;
+    std::mutex mutex;
+    std::condition_variable changed;
+    ItemHeap heap;
+    unsigned busy = 0;
+    base::Status status;
+  };
+
+  void work(Run& run, unsigned worker);
+  base::Status process(Run& run, Item item, unsigned worker);
+  void expand_part(Run& run, const Item& item);
+  base::Status expand_group(Run& run, const Item& item, unsigned worker);
+  base::Status visit(Run& run, Block& block, unsigned worker);
+  std::shared_ptr<const part::BlockContext> part_context(const catalog::PartHandle& part,
+                                                         const catalog::OpenPart& open);
+  std::unique_ptr<Block> open_slice(const HeadSlice& slice);
+  void warn(std::string text);
+  static base::Status interrupted(const ScanOptions& options);
+
+  ScanPlan plan_;
+  catalog::PartCache& cache_;
+  ScanStats stats_;
+  mutable std::mutex warnings_mutex_;
+  std::vector<std::string> warnings_;
+};
+
+void ScanDriver::warn(std::string text) {
+  const std::scoped_lock lock(warnings_mutex_);
+  if (std::find(warnings_.begin(), warnings_.end(), text) == warnings_.end())
+    warnings_.push_back(std::move(text));
+}
+
+base::Status ScanDriver::interrupted(const ScanOptions& options) {
+  if (options.cancelled != nullptr && options.cancelled->load(std::memory_order_relaxed))
+    return base::cancelled("the query was cancelled");
+  if (options.deadline_monotonic_ns != 0 &&
+      base::Clock::system().monotonic_ns() >= options.deadline_monotonic_ns)
+    return base::deadline_exceeded("the query ran out of time");
+  return {};
+}
+
+base::Status ScanDriver::run(BlockVisitor& visitor, const ScanOptions& options) {
+  SKALD_TRY(interrupted(options));
+  Run run(visitor, options);
+  for (std::size_t i = 0; i < plan_.parts.size(); ++i) {
+    const catalog::PartMeta& meta = plan_.parts[i]->meta();
+    run.heap.push({Item::Kind::kPart, meta.min_time_ns, meta.max_time_ns, i, {}, {}, {}});
+  }
+  for (std::size_t i = 0; i < plan_.slices.size(); ++i) {
+    const auto& slice = plan_.slices[i].slice;
+    run.heap.push({Item::Kind::kSlice, slice.min_time_ns, slice.max_time_ns, i, {}, {}, {}});
+  }
+  std::vector<std::thread> threads;
+  for (unsigned worker = 1; worker < options.workers; ++worker)
+    threads.emplace_back([this, &run, worker] { work(run, worker); });
+  work(run, 0);
+  for (std::thread& thread : threads) thread.join();
+  return std::move(run.status);
+}
+
+void ScanDriver::work(Run& run, unsigned worker) {
+  std::unique_lock lock(run.mutex);
+  for (;;) {
+    run.changed.wait(lock, [&] { return !run.heap.empty() || run.busy == 0; });
+    if (run.heap.empty()) return;
+    Item item = run.heap.pop();
+    ++run.busy;
+    lock.unlock();
+    base::Status status = process(run, std::move(item), worker);
+    lock.lock();
+    --run.busy;
+    if (!status.ok()) {
+      if (run.status.ok()) run.status = std::move(status);
+      run.heap.clear();
+    }
+    if (run.busy == 0 || !run.status.ok()) run.changed.notify_all();
+  }
+}
+
+base::Status ScanDriver::process(Run& run, Item item, unsigned worker) {
+  SKALD_TRY(interrupted(run.options));
+  if (!run.visitor.wants(item.min_ns, item.max_ns)) {
+    ++(item.kind == Item::Kind::kPart ? stats_.parts_skipped : stats_.blocks_skipped);
+    return {};
+  }
+  switch (item.kind) {
+    case Item::Kind::kPart: expand_part(run, item); return {};
+    case Item::Kind::kGroup: return expand_group(run, item, worker);
+    case Item::Kind::kBlock: return visit(run, *item.block, worker);
+    case Item::Kind::kSlice: break;
+  }
+  const std::unique_ptr<Block> block = open_slice(plan_.slices[item.index]);
+  if (block == nullptr) {
+    ++stats_.blocks_skipped;
+    return {};
+  }
+  return visit(run, *block, worker);
+}
+
+base::Status ScanDriver::visit(Run& run, Block& block, unsigned worker) {
+  ++stats_.blocks;
+  stats_.rows += block.rows();
+  base::Status status = run.visitor.visit(block, worker);
+  // Damage found late, in a column: the rest of the scan is not affected.
+  if (status.code() == base::Code::kCorrupt) {
+    warn("damaged data was left out: " + std::string(status.message()));
+    return {};
+  }
+  return status;
+}
+
+std::shared_ptr<const part::BlockContext> ScanDriver::part_context(const catalog::PartHandle& part,
+                                                                   const catalog::OpenPart& open) {
+  auto context = std::make_shared<part::BlockContext>();
+  context->streams.reserve(open.numbers.size());
+  for (const std::uint32_t number : open.numbers)
+    context->streams.push_back(plan_.stream_map.at(number));
+  context->range = plan_.range;
+  context->sequence = part.meta().name.first_sequence;
+  context->stats = &stats_;
+  for (const PlannedDelete& planned : plan_.deletes) {
+    if (!planned.range.overlaps(part.meta().min_time_ns, part.meta().max_time_ns)) continue;
+    auto tombstone = std::make_shared<part::Tombstone>();
+    tombstone->range = planned.range;
+    tombstone->filters = planned.filters;
+    for (const std::uint32_t number : open.numbers)
+      tombstone->streams.push_back(number != index::kNoStream && planned.streams.contains(number));
+    context->tombstones.push_back(std::move(tombstone));
+  }
+  return context;
+}
+
+void ScanDriver::expand_part(Run& run, const Item& item) {
+  catalog::PartHandle& part = *plan_.parts[item.index];
+  auto opened = cache_.get(part, number_streams(*plan_.tenant));
+  if (!opened.ok()) {
+    part.mark_damaged();
+    warn("part " + part.meta().name.to_string() + " was left out: " + opened.status().to_string());
+    return;
+  }
+  const catalog::OpenPart& open = **opened;
+  const auto refused = [&](auto... group) {
+    return std::any_of(plan_.prune.begin(), plan_.prune.end(), [&](const LineFilter& filter) {
+      return !open.reader->may_match(filter, group...);
+    });
+  };
+  if (refused()) {
+    ++stats_.parts_skipped;
+    return;
+  }
+  ++stats_.parts;
+  const auto context = part_context(part, open);
+  std::vector<Item> groups;
+  const auto infos = open.reader->row_groups();
+  for (std::size_t i = 0; i < infos.size(); ++i) {
+    const auto& info = infos[i];
+    const bool wanted =
+        plan_.range.overlaps(info.min_time_ns, info.max_time_ns) &&
+        std::any_of(info.streams.begin(), info.streams.end(), [&](const part::StreamTotals& t) {
+          return t.stream < context->streams.size() &&
+                 context->streams[t.stream] != part::kNotSelected &&
+                 plan_.range.overlaps(t.min_time_ns, t.max_time_ns);
+        });
+    if (!wanted || refused(i)) {
+      ++stats_.blocks_skipped;
+      continue;
+    }
+    groups.push_back(
+        {Item::Kind::kGroup, info.min_time_ns, info.max_time_ns, i, open.reader, context, {}});
+  }
+  const std::scoped_lock lock(run.mutex);
+  if (!run.status.ok()) return;
+  for (Item& group : groups) run.heap.push(std::move(group));
+  run.changed.notify_all();
+}
+
+base::Status ScanDriver::expand_group(Run& run, const Item& item, unsigned worker) {
+  auto blocks = item.reader->open_row_group(item.index, item.context);
+  if (!blocks.ok()) {
+    warn("a row group was left out: " + blocks.status().to_string());
+    return {};
+  }
+  if (blocks->size() == 1) return visit(run, *blocks->front(), worker);
+  const std::scoped_lock lock(run.mutex);
+  if (!run.status.ok()) return {};
+  for (auto& block : *blocks) {
+    const auto min_ns = block->min_time_ns();
+    const auto max_ns = block->max_time_ns();
+    run.heap.push(
+        {Item::Kind::kBlock, min_ns, max_ns, 0, {}, {}, std::shared_ptr<Block>(std::move(block))});
+  }
+  run.changed.notify_all();
+  return {};
+}
+
+std::unique_ptr<Block> ScanDriver::open_slice(const HeadSlice& from) {
+  const auto& chunk = from.slice.chunk;
+  std::vector<part::RawRow> rows;
+  rows.reserve(from.slice.rows);
+  for (std::uint32_t i = 0; i < from.slice.rows; ++i) {
+    const ingest::HeadRow& row = chunk->rows[i];
+    const std::uint32_t stream = plan_.stream_map.at(row.stream);
+    if (stream == part::kNotSelected || !plan_.range.contains(row.timestamp_ns)) continue;
+    rows.push_back(
+        {row.timestamp_ns, {row.line, row.line_size}, row.metadata, stream, chunk->first_rank + i});
+  }
+  if (rows.empty()) return nullptr;
+  auto context = std::make_shared<part::BlockContext>();
+  context->streams.resize(plan_.streams.size());
+  for (std::uint32_t i = 0; i < context->streams.size(); ++i) context->streams[i] = i;
+  context->range = plan_.range;
+  context->sequence = from.sequence;
+  context->stats = &stats_;
+  for (const PlannedDelete& planned : plan_.deletes) {
+    if (!planned.range.overlaps(from.slice.min_time_ns, from.slice.max_time_ns)) continue;
+    auto tombstone = std::make_shared<part::Tombstone>();
+    tombstone->range = planned.range;
+    tombstone->filters = planned.filters;
+    tombstone->streams.assign(plan_.streams.size(), false);
+    for (const std::uint32_t number : planned.streams.values()) {
+      const std::uint32_t stream = plan_.stream_map.at(number);
+      if (stream != part::kNotSelected) tombstone->streams[stream] = true;
+    }
+    context->tombstones.push_back(std::move(tombstone));
+  }
+  return part::make_raw_block(std::move(rows), std::move(context), chunk);
+}
+
+}  // namespace
+
+std::unique_ptr<Scan> make_scan(ScanPlan plan, catalog::PartCache& cache) {
+  return std::make_unique<ScanDriver>(std::move(plan), cache);
+}
+
+}  // namespace skald::store::read

@@ -1,0 +1,141 @@
+// Delete requests: kept in a small file per tenant, in force in every scan opened after.
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <shared_mutex>
+
+#include "store/catalog/limits.h"
+#include "store/ingest/sealer.h"
+#include "store/store_impl.h"
+
+namespace skald::store {
+
+void StoreImpl::set_delete_filter_factory(LineFilterFactory factory) {
+  const std::scoped_lock lock(hooks_mutex_);
+  filter_factory_ = std::move(factory);
+  filters_by_delete_.clear();
+}
+
+namespace {
+
+DeleteRequest to_request(const std::string& tenant, const retention::DeleteRecord& record) {
+  DeleteRequest out;
+  out.id = record.id;
+  out.tenant = tenant;
+  out.query = record.query;
+  out.matchers = record.matchers;
+  out.line_filters = record.line_filters;
+  out.range = record.range;
+  out.created_ns = record.created_ns;
+  out.state = record.processed ? DeleteRequest::State::kProcessed : DeleteRequest::State::kReceived;
+  return out;
+}
+
+}  // namespace
+
+// Filters borrow what the factory keeps alive, so they are built once and kept.
+base::Result<std::vector<LineFilter>> StoreImpl::delete_filters(
+    const std::string& tenant, const retention::DeleteRecord& record) {
+  if (record.line_filters.empty()) return std::vector<LineFilter>();
+  const std::scoped_lock lock(hooks_mutex_);
+  const std::string key = tenant + '\0' + record.id;
+  if (const auto found = filters_by_delete_.find(key); found != filters_by_delete_.end())
+    return found->second;
+  if (!filter_factory_)
+    return base::unavailable("its line filters cannot be evaluated yet (no filter factory set)");
+  SKALD_TRY_ASSIGN(auto filters, filter_factory_(to_request(tenant, record)));
+  filters_by_delete_.emplace(key, filters);
+  return filters;
+}
+
+read::DeleteFilters StoreImpl::delete_filter_source(const std::string& tenant) {
+  return [this, tenant](const retention::DeleteRecord& record) {
+    return delete_filters(tenant, record);
+  };
+}
+
+base::Status StoreImpl::save_deletes(const ingest::Tenant& tenant,
+                                     const retention::DeleteList& deletes) {
+  SKALD_TRY(ingest::make_tenant_directories(fs_, layout_, tenant.name));
+  return base::write_file_atomically(fs_, layout_.deletes_file(tenant.name),
+                                     retention::encode_deletes(deletes));
+}
+
+base::Result<std::string> StoreImpl::add_delete(DeleteRequest request) {
+  if (request.tenant.empty() || request.tenant.size() > catalog::kTenantBytesMax)
+    return base::invalid_argument("a delete request needs the name of a tenant");
+  if (request.matchers.empty())
+    return base::invalid_argument("a delete request needs at least one label matcher");
+  if (request.range.end_ns <= request.range.start_ns)
+    return base::invalid_argument("a delete request must end after it starts");
+  const std::scoped_lock changing(deletes_mutex_);
+  const auto tenant = tenants_.find_or_add(request.tenant);
+  retention::DeleteList deletes;
+  {
+    const std::shared_lock lock(tenant->mutex);
+    deletes = tenant->deletes;
+  }
+  while (deletes.size() >= catalog::kDeletesPerTenantMax) {
+    const auto old = std::find_if(deletes.begin(), deletes.end(),
+                                  [](const auto& record) { return record->processed; });
+    if (old == deletes.end())
+      return base::resource_exhausted(
+          fmt::format("{} delete requests wait to be processed; cancel some or wait for compaction",
+                      deletes.size()));
+    deletes.erase(old);
+  }
+  auto record = std::make_shared<retention::DeleteRecord>();
+  record->number = deletes.empty() ? 1 : deletes.back()->number + 1;
+  record->created_ns = clock_.wall_ns();
+  record->id =
+      request.id.empty()
+          ? fmt::format("{:08x}{:04x}",
+                        static_cast<std::uint32_t>(record->created_ns / base::kNsPerSecond),
+                        record->number & 0xFFFF)
+          : request.id;
+  record->query = std::move(request.query);
+  record->matchers = std::move(request.matchers);
+  record->line_filters = std::move(request.line_filters);
+  record->range = request.range;
+  // A filter that does not compile is refused now, not at every scan.
+  if (const auto filters = delete_filters(request.tenant, *record);
+      !filters.ok() && filters.status().code() != base::Code::kUnavailable)
+    return filters.status();
+  deletes.push_back(record);
+  SKALD_TRY(save_deletes(*tenant, deletes));
+  const std::unique_lock lock(tenant->mutex);
+  tenant->deletes = std::move(deletes);
+  return record->id;
+}
+
+std::vector<DeleteRequest> StoreImpl::deletes(std::string_view tenant_name) {
+  std::vector<DeleteRequest> out;
+  const auto tenant = tenants_.find(tenant_name);
+  if (tenant == nullptr) return out;
+  const std::shared_lock lock(tenant->mutex);
+  for (const auto& record : tenant->deletes) out.push_back(to_request(tenant->name, *record));
+  return out;
+}
+
+base::Status StoreImpl::cancel_delete(std::string_view tenant_name, std::string_view id) {
+  const std::scoped_lock changing(deletes_mutex_);
+  const auto tenant = tenants_.find(tenant_name);
+  retention::DeleteList deletes;
+  if (tenant != nullptr) {
+    const std::shared_lock lock(tenant->mutex);
+    deletes = tenant->deletes;
+  }
+  const auto found = std::find_if(deletes.begin(), deletes.end(),
+                                  [&](const auto& record) { return record->id == id; });
+  if (found == deletes.end()) return base::not_found(fmt::format("no delete request {}", id));
+  if ((*found)->processed)
+    return base::conflict(fmt::format("delete request {} has been processed already", id));
+  deletes.erase(found);
+  SKALD_TRY(save_deletes(*tenant, deletes));
+  const std::unique_lock lock(tenant->mutex);
+  tenant->deletes = std::move(deletes);
+  return {};
+}
+
+}  // namespace skald::store

@@ -1,0 +1,266 @@
+// Opening: what start-up does with the directory it finds. See catalog/LAYOUT.md, "Recovery".
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <random>
+#include <set>
+
+#include "store/catalog/checkpoint.h"
+#include "store/catalog/limits.h"
+#include "store/catalog/part_builder.h"
+#include "store/limits.h"
+#include "store/store_impl.h"
+#include "store/wal/wal_reader.h"
+
+namespace skald::store {
+namespace {
+
+constexpr std::string_view kFormat = "skald store 1\n";
+
+std::uint64_t random_seed() {
+  std::random_device device;
+  return (static_cast<std::uint64_t>(device()) << 32) ^ device();
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
+  if (options.data_dir.empty()) return base::invalid_argument("the data directory has no name");
+  auto store = std::make_unique<StoreImpl>(std::move(options));
+  SKALD_TRY(store->start());
+  return std::unique_ptr<Store>(std::move(store));
+}
+
+StoreImpl::StoreImpl(StoreOptions options)
+    : options_(std::move(options)),
+      layout_{options_.data_dir},
+      fs_(*options_.fs),
+      clock_(*options_.clock),
+      cache_(fs_) {}
+
+base::Status StoreImpl::start() {
+  for (const std::string& directory :
+       {layout_.root, layout_.wal_directory(), layout_.tenants_directory()})
+    SKALD_TRY(fs_.make_directories(directory));
+  SKALD_TRY(fs_.sync_directory(layout_.root));
+  SKALD_TRY(lock_directory());
+  SKALD_TRY(check_format());
+  SKALD_TRY(load_checkpoint());
+  SKALD_TRY(load_tenants());
+  SKALD_TRY(recover_wal());
+  for (const std::string& finding : findings_) spdlog::warn("store: {}", finding);
+  start_threads();
+  return {};
+}
+
+// Two processes in one directory would destroy it. Only on the real file system: others are tests.
+base::Status StoreImpl::lock_directory() {
+  if (&fs_ != &base::FileSystem::posix()) return {};
+  lock_fd_ = ::open(layout_.lock_file().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+  if (lock_fd_ < 0) return base::from_errno(errno, "open " + layout_.lock_file());
+  if (::flock(lock_fd_, LOCK_EX | LOCK_NB) != 0)
+    return base::unavailable("the data directory " + layout_.root +
+                             " is in use by another process");
+  return {};
+}
+
+base::Status StoreImpl::check_format() {
+  const auto bytes = fs_.read_file(layout_.format_file(), kSmallFileBytesMax);
+  if (bytes.ok() && *bytes == kFormat) return {};
+  if (bytes.ok() && bytes->starts_with("skald store ") && bytes->ends_with("\n"))
+    return base::unsupported(layout_.format_file() + " says \"" +
+                             bytes->substr(0, bytes->size() - 1) +
+                             "\": this directory was written by a newer version");
+  if (bytes.ok()) findings_.push_back("FORMAT is damaged; it was written again");
+  return base::write_file_atomically(fs_, layout_.format_file(), kFormat);
+}
+
+base::Status StoreImpl::load_checkpoint() {
+  hash_seed_ = random_seed();
+  const auto bytes = fs_.read_file(layout_.checkpoint_file(), catalog::kCheckpointBytesMax);
+  if (!bytes.ok()) {
+    if (bytes.status().code() != base::Code::kNotFound)
+      findings_.push_back("CHECKPOINT: " + bytes.status().to_string());
+    return {};
+  }
+  auto checkpoint = catalog::decode_checkpoint(*bytes);
+  if (!checkpoint.ok()) {
+    // The WAL and the parts' names say the rest; marks older than the WAL are lost with it.
+    findings_.push_back("CHECKPOINT: " + checkpoint.status().to_string() +
+                        "; recovering from part names and WAL");
+    return {};
+  }
+  sealed_through_ = checkpoint->sealed_through;
+  hash_seed_ = checkpoint->hash_seed;
+  recovered_recent_ = std::move(checkpoint->recent);
+  for (auto& [name, marks] : checkpoint->marks)
+    tenants_.find_or_add(name)->marks = std::move(marks);
+  return {};
+}
+
+base::Status StoreImpl::load_tenants() {
+  SKALD_TRY_ASSIGN(const auto entries, fs_.list(layout_.tenants_directory()));
+  for (const auto& entry : entries) {
+    if (!entry.is_directory) continue;
+    const auto name = catalog::unescape_tenant(entry.name);
+    if (!name)
+      findings_.push_back("tenants/" + entry.name + " is no tenant's directory; passed over");
+    else
+      SKALD_TRY(load_tenant(*name));
+  }
+  return {};
+}
+
+base::Status StoreImpl::load_tenant(const std::string& name) {
+  const std::string directory = layout_.parts_directory(name);
+  const auto tenant = tenants_.find_or_add(name);
+  const auto deletes = fs_.read_file(layout_.deletes_file(name), catalog::kDeletesBytesMax);
+  if (deletes.ok()) {
+    auto decoded = retention::decode_deletes(*deletes);
+    if (decoded.ok())
+      tenant->deletes = std::move(decoded).value();
+    else
+      findings_.push_back("tenant " + name + ": " + decoded.status().to_string());
+  }
+  const auto entries = fs_.list(directory);
+  if (!entries.ok()) return {};  // a crash between the two directories
+  std::vector<catalog::PartName> names;
+  for (const auto& entry : *entries) {
+    if (entry.name.ends_with(catalog::kTemporarySuffix)) {
+      static_cast<void>(fs_.remove(directory + "/" + entry.name).ok());
+      continue;
+    }
+    if (const auto part = catalog::PartName::parse(entry.name))
+      names.push_back(*part);
+    else
+      findings_.push_back(directory + "/" + entry.name + " is no part; passed over");
+  }
+  // Highest level first: what a good part covers was merged into it and is removed.
+  std::sort(names.begin(), names.end(), [](const auto& a, const auto& b) {
+    return a.level != b.level ? a.level > b.level : a < b;
+  });
+  for (const catalog::PartName& part : names) {
+    const bool superseded =
+        std::any_of(tenant->parts.begin(), tenant->parts.end(),
+                    [&](const auto& loaded) { return loaded->meta().name.covers(part); });
+    if (superseded)
+      static_cast<void>(fs_.remove(directory + "/" + part.to_string()).ok());
+    else
+      load_part(*tenant, part);
+  }
+  std::sort(tenant->parts.begin(), tenant->parts.end(),
+            [](const auto& a, const auto& b) { return a->meta().name < b->meta().name; });
+  return {};
+}
+
+void StoreImpl::load_part(ingest::Tenant& tenant, const catalog::PartName& name) {
+  const std::string path = layout_.parts_directory(tenant.name) + "/" + name.to_string();
+  const auto reader = catalog::open_reader(fs_, path);
+  if (!reader.ok()) {
+    quarantine(tenant.name, name.to_string(), reader.status());
+    return;
+  }
+  const part::PartSummary& summary = (*reader)->summary();
+  catalog::PartMeta meta;
+  meta.name = name;
+  meta.min_time_ns = summary.min_time_ns;
+  meta.max_time_ns = summary.max_time_ns;
+  meta.entries = summary.entries;
+  meta.line_bytes = summary.line_bytes;
+  meta.file_bytes = (*reader)->file_bytes();
+  std::vector<std::uint32_t> numbers;
+  for (const StreamInfo& stream : (*reader)->streams())
+    numbers.push_back(tenant.labels.add_known(stream.id, stream.labels));
+  for (const part::StreamTotals& totals : summary.streams) meta.streams.add(numbers[totals.stream]);
+  meta.streams.shrink();
+  tenant.parts.push_back(std::make_shared<catalog::PartHandle>(fs_, path, std::move(meta)));
+}
+
+// Out of the way, but kept for a person to look at.
+void StoreImpl::quarantine(const std::string& tenant, const std::string& file,
+                           const base::Status& why) {
+  ++counters_.quarantined;
+  findings_.push_back("part " + file + " of tenant " + tenant + " is damaged and was moved to " +
+                      layout_.quarantine_directory(tenant) + ": " + why.to_string());
+  if (!fs_.make_directories(layout_.quarantine_directory(tenant)).ok()) return;
+  static_cast<void>(fs_.rename(layout_.parts_directory(tenant) + "/" + file,
+                               layout_.quarantine_directory(tenant) + "/" + file)
+                        .ok());
+}
+
+base::Status StoreImpl::recover_wal() {
+  // (tenant, day) -> the sequences that its parts hold already.
+  struct Covered {
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
+  };
+  std::map<std::string, std::map<std::int64_t, Covered>> covered;
+  std::uint64_t next_sequence = sealed_through_ + 1;
+  for (const auto& tenant : tenants_.all()) {
+    for (const auto& part : tenant->parts) {
+      const catalog::PartName& name = part->meta().name;
+      next_sequence = std::max(next_sequence, name.last_sequence + 1);
+      if (name.last_sequence > sealed_through_)
+        covered[tenant->name][name.day].ranges.emplace_back(name.first_sequence,
+                                                            name.last_sequence);
+    }
+  }
+  wal_ = std::make_unique<wal::WalWriter>(fs_, layout_.wal_directory());
+  ingest::CommitterOptions committer_options;
+  committer_options.head_bytes_max = options_.head_bytes_max;
+  committer_options.block_when_full = options_.background_threads > 0;
+  committer_options.hash_seed = hash_seed_;
+  committer_options.on_full = [this] {
+    const std::scoped_lock lock(wake_mutex_);
+    wake_.notify_all();
+  };
+  committer_ = std::make_unique<ingest::Committer>(committer_options, clock_, tenants_, *wal_);
+  committer_->load_recent(recovered_recent_);
+  recovered_recent_.clear();
+
+  const auto take = [&](std::uint64_t sequence, std::string_view payload,
+                        const std::shared_ptr<const void>& owner) -> base::Status {
+    if (sequence <= sealed_through_) return {};
+    SKALD_TRY_ASSIGN(const wal::EncodedBatch batch, wal::decode_batch(payload, owner));
+    const auto days = covered.find(batch.tenant);
+    committer_->recover(batch, sequence, [&](const wal::BatchRow& row) {
+      if (days == covered.end()) return true;
+      const auto day = days->second.find(catalog::day_of(row.timestamp_ns));
+      if (day == days->second.end()) return true;
+      return std::none_of(
+          day->second.ranges.begin(), day->second.ranges.end(),
+          [&](const auto& range) { return sequence >= range.first && sequence <= range.second; });
+    });
+    return {};
+  };
+  SKALD_TRY_ASSIGN(wal::ReplayReport report, wal::replay(fs_, layout_.wal_directory(), take));
+  for (std::string& finding : report.findings)
+    if (findings_.size() < kFindingsMax) findings_.push_back("wal/" + std::move(finding));
+  wal_->take_over(std::move(report.segments));
+  committer_->recover_end(std::max(next_sequence, report.next_sequence));
+  return {};
+}
+
+void StoreImpl::start_threads() {
+  if (options_.background_threads == 0) return;
+  sealer_ = std::thread([this] { seal_loop(); });
+  maintenance_ = std::thread([this] { maintenance_loop(); });
+}
+
+StoreImpl::~StoreImpl() {
+  if (committer_ != nullptr) committer_->close();
+  {
+    const std::scoped_lock lock(wake_mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (sealer_.joinable()) sealer_.join();
+  if (maintenance_.joinable()) maintenance_.join();
+  if (lock_fd_ >= 0) ::close(lock_fd_);
+}
+
+}  // namespace skald::store
