@@ -88,6 +88,14 @@ class LabelsParser {
 
 Labels::Labels(std::initializer_list<Pair> pairs) : Labels(from_pairs(std::vector<Pair>(pairs))) {}
 
+Labels Labels::from_result(std::vector<Pair> pairs) {
+  std::sort(pairs.begin(), pairs.end(),
+            [](const Pair& a, const Pair& b) { return a.first < b.first; });
+  Labels out;
+  out.pairs_ = std::move(pairs);
+  return out;
+}
+
 Labels Labels::from_pairs(std::vector<Pair> pairs) {
   std::stable_sort(pairs.begin(), pairs.end(),
                    [](const Pair& a, const Pair& b) { return a.first < b.first; });

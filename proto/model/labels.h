@@ -23,6 +23,9 @@ class Labels {
   Labels(std::initializer_list<Pair> pairs);
   // Sorts; of a name that occurs twice the last wins; drops empty values.
   static Labels from_pairs(std::vector<Pair> pairs);
+  // Sorts and keeps everything, empty values included: results of queries show labels such as
+  // `status=""` (a field that a parser was asked for and did not find). Names must be unique.
+  static Labels from_result(std::vector<Pair> pairs);
 
   // The value, or empty. The view lives until this object changes.
   std::string_view get(std::string_view name) const noexcept;

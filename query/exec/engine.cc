@@ -1,0 +1,135 @@
+#include "query/exec/engine.h"
+
+#include <algorithm>
+
+#include "query/exec/evaluator.h"
+#include "query/exec/limits.h"
+#include "query/exec/log_query.h"
+#include "query/exec/query_context.h"
+#include "query/logql/lexer.h"
+#include "query/logql/parser.h"
+
+namespace skald::query {
+namespace {
+
+using logql::Expr;
+
+base::Result<Steps> steps_of(const QueryRequest& request) {
+  Steps out;
+  if (request.instant) {
+    out.start_ns = request.end_ns;
+    return out;
+  }
+  if (request.step_ns <= 0)
+    return base::invalid_argument(
+        "zero or negative query resolution step widths are not accepted. Try a positive integer");
+  if (request.end_ns < request.start_ns)
+    return base::invalid_argument("end timestamp must not be before or equal to start time");
+  const std::int64_t points = (request.end_ns - request.start_ns) / request.step_ns;
+  if (points > kStepsMax)
+    return base::invalid_argument(
+        "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of "
+        "the step parameter");
+  out.start_ns = request.start_ns;
+  out.step_ns = request.step_ns;
+  out.count = static_cast<std::uint32_t>(points + 1);
+  return out;
+}
+
+bool contains_sort(const Expr& expr) {
+  if (const auto* vector = expr.as<logql::VectorAggregation>())
+    return vector->op == logql::VectorOp::kSort || vector->op == logql::VectorOp::kSortDesc ||
+           contains_sort(*vector->inner);
+  if (const auto* binary = expr.as<logql::Binary>())
+    return contains_sort(*binary->left) || contains_sort(*binary->right);
+  if (const auto* replace = expr.as<logql::LabelReplace>()) return contains_sort(*replace->inner);
+  return false;
+}
+
+// Series of points in milliseconds, sorted by labels.
+std::vector<Series> to_series(const Steps& steps, StepMatrix matrix, bool keep_order) {
+  std::vector<Series> out;
+  out.reserve(matrix.size());
+  for (StepSeries& from : matrix) {
+    Series series;
+    series.labels = std::move(from.labels);
+    for (std::uint32_t k = 0; k < steps.count; ++k)
+      if (from.has(k)) series.samples.push_back({steps.at(k) / base::kNsPerMs, from.values[k]});
+    if (!series.samples.empty()) out.push_back(std::move(series));
+  }
+  if (!keep_order)
+    std::stable_sort(out.begin(), out.end(),
+                     [](const Series& a, const Series& b) { return a.labels < b.labels; });
+  return out;
+}
+
+// Loki computes the time of an instant scalar from nanoseconds taken for microseconds, and
+// overflows. Clients ignore it; we answer the same.
+std::int64_t scalar_time_ms(std::int64_t time_ns) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(time_ns) * 1000) / 1000;
+}
+
+base::Status run_metric(store::Store& store, QueryContext& context, const Expr& expr,
+                        QueryResult& result) {
+  SKALD_TRY_ASSIGN(const Steps steps, steps_of(context.request));
+  const bool instant = context.request.instant;
+  if (const auto* literal = expr.as<logql::Literal>()) {
+    if (instant) {
+      result.data = Scalar{{scalar_time_ms(steps.start_ns), literal->value}};
+      return {};
+    }
+    StepMatrix out(1, StepSeries({}, steps.count));
+    for (std::uint32_t k = 0; k < steps.count; ++k) out[0].set(k, literal->value);
+    result.data = Matrix{to_series(steps, std::move(out), false)};
+    return {};
+  }
+  const Evaluation evaluation{store, context, steps, result};
+  SKALD_TRY_ASSIGN(StepMatrix matrix, evaluate(evaluation, expr));
+  SKALD_TRY(context.check());
+  std::vector<Series> series = to_series(steps, std::move(matrix), instant && contains_sort(expr));
+  result.stats.entries_returned = series.size();
+  if (instant)
+    result.data = Vector{std::move(series)};
+  else
+    result.data = Matrix{std::move(series)};
+  return {};
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  store::Store& store;
+  const base::Clock& clock;
+  EngineOptions options;
+};
+
+Engine::Engine(store::Store& store, const base::Clock& clock, EngineOptions options)
+    : impl_(std::make_unique<Impl>(Impl{store, clock, options})) {}
+Engine::~Engine() = default;
+
+base::Result<QueryResult> Engine::run(const QueryRequest& request) const {
+  if (request.text.size() >= impl_->options.query_bytes_max)
+    return logql::parse_error("input size too long (" + std::to_string(request.text.size()) +
+                              " > " + std::to_string(impl_->options.query_bytes_max) + ")");
+  const std::int64_t begin_ns = impl_->clock.monotonic_ns();
+  SKALD_TRY_ASSIGN(const logql::ExprPtr expr, logql::parse(request.text));
+  QueryContext context(request, impl_->options, impl_->clock);
+  QueryResult result;
+  if (const auto* selector = expr->as<logql::LogSelector>()) {
+    if (request.instant)
+      return base::invalid_argument(
+          "log queries are not supported as an instant query type, please change your query to a "
+          "range query type");
+    SKALD_TRY(run_log_query(impl_->store, context, *selector, result));
+  } else {
+    SKALD_TRY(run_metric(impl_->store, context, *expr, result));
+  }
+  result.stats.lines_processed = context.lines;
+  result.stats.bytes_processed = context.line_bytes;
+  result.stats.post_filter_lines = context.lines_kept;
+  result.stats.exec_seconds =
+      static_cast<double>(impl_->clock.monotonic_ns() - begin_ns) / base::kNsPerSecond;
+  return result;
+}
+
+}  // namespace skald::query

@@ -1,0 +1,22 @@
+#pragma once
+// Bounds of the row engine. Lines come from anybody.
+
+#include <cstddef>
+#include <cstdint>
+
+namespace skald::query {
+
+// Nested objects that `| json` enters; each level recurses once. Deeper ones count as malformed.
+constexpr int kJsonDepthMax = 256;
+// Levels of an expression as in `json a="b.c[0]"`.
+constexpr std::size_t kJsonPathMax = 128;
+// Output of one line_format or label_format template.
+constexpr std::size_t kFormatOutputMax = 4U << 20;
+// Label names whose clean form a parser remembers (Loki's MaxInternedStrings).
+constexpr std::size_t kInternedKeysMax = 1024;
+// Evaluation points of one range query: Loki's and Prometheus' 11,000.
+constexpr std::int64_t kStepsMax = 11'000;
+// Rows between two looks at deadline, cancellation and memory.
+constexpr std::uint32_t kRowsPerCheck = 4096;
+
+}  // namespace skald::query

@@ -1,0 +1,221 @@
+#include "query/exec/log_query.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "query/exec/limits.h"
+#include "query/exec/scan_support.h"
+
+namespace skald::query {
+namespace {
+
+// Where an entry stands: by time, then by stream, then by arrival.
+struct Place {
+  std::int64_t time = 0;
+  std::uint32_t stream = 0;
+  std::uint32_t rank = 0;
+  std::uint64_t sequence = 0;
+  std::uint32_t row = 0;
+  auto key() const { return std::tie(time, stream, sequence, rank, row); }
+};
+
+struct Hit {
+  Place place;
+  model::Labels stream;
+  LogEntry entry;
+  std::uint64_t bytes = 0;
+};
+
+// The best `limit` entries so far, shared by the workers. A heap with the worst on top.
+class Best {
+ public:
+  Best(std::size_t limit, bool forward, QueryContext& context)
+      : limit_(limit), forward_(forward), context_(context) {}
+
+  bool before(const Place& a, const Place& b) const {
+    return forward_ ? a.key() < b.key() : b.key() < a.key();
+  }
+  // Whether an entry of this time could still come in.
+  bool wants(std::int64_t first_time) const {
+    const std::lock_guard lock(mutex_);
+    if (hits_.size() < limit_) return true;
+    const std::int64_t worst = hits_.front().place.time;
+    return forward_ ? first_time <= worst : first_time >= worst;
+  }
+  void offer(Hit hit) {
+    const std::lock_guard lock(mutex_);
+    const auto order = [&](const Hit& a, const Hit& b) { return before(a.place, b.place); };
+    if (hits_.size() == limit_) {
+      if (limit_ == 0 || !before(hit.place, hits_.front().place)) return;
+      std::pop_heap(hits_.begin(), hits_.end(), order);
+      context_.release(hits_.back().bytes);
+      hits_.pop_back();
+    }
+    context_.charge(hit.bytes);
+    hits_.push_back(std::move(hit));
+    std::push_heap(hits_.begin(), hits_.end(), order);
+  }
+  std::vector<Hit> take() {
+    std::sort(hits_.begin(), hits_.end(),
+              [&](const Hit& a, const Hit& b) { return before(a.place, b.place); });
+    return std::move(hits_);
+  }
+
+ private:
+  const std::size_t limit_;
+  const bool forward_;
+  QueryContext& context_;
+  mutable std::mutex mutex_;
+  std::vector<Hit> hits_;
+};
+
+model::Labels to_labels(const std::vector<LabelView>& views) {
+  std::vector<model::Labels::Pair> pairs;
+  pairs.reserve(views.size());
+  for (const LabelView& label : views) pairs.emplace_back(label.name, label.value);
+  return model::Labels::from_result(std::move(pairs));
+}
+
+class LogVisitor final : public store::BlockVisitor {
+ public:
+  LogVisitor(const ReadyPipeline& pipeline, const Hints& hints, QueryContext& context,
+             std::span<const store::StreamInfo> streams, Best& best, unsigned workers)
+      : pipeline_(pipeline),
+        context_(context),
+        streams_(streams),
+        best_(best),
+        forward_(context.request.direction == model::Direction::kForward) {
+    for (unsigned i = 0; i < workers; ++i) rows_.push_back(std::make_unique<Row>(hints));
+  }
+
+  bool wants(model::TimestampNs min_ns, model::TimestampNs max_ns) override {
+    return best_.wants(forward_ ? min_ns : max_ns);
+  }
+
+  base::Status visit(store::Block& block, unsigned worker) override {
+    SKALD_TRY(context_.check());
+    SKALD_TRY_ASSIGN(store::Selection selection, block.select());
+    for (const store::LineFilter& filter : pipeline_.filters.filters) {
+      if (selection.none()) return {};
+      SKALD_TRY(block.filter_lines(filter, selection));
+    }
+    if (selection.none()) return {};
+    SKALD_TRY_ASSIGN(const auto times, block.timestamps());
+    // Best rows first, in batches, so that lines which the limit leaves out are never read.
+    std::vector<std::uint32_t> order;
+    selection.for_each([&](std::uint32_t row) { order.push_back(row); });
+    std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+      return forward_ ? times[a] < times[b] : times[a] > times[b];
+    });
+    const std::size_t batch = std::max<std::size_t>(256, context_.request.limit);
+    for (std::size_t from = 0; from < order.size(); from += batch) {
+      if (!best_.wants(times[order[from]])) return {};
+      SKALD_TRY(context_.check());
+      store::Selection part(block.rows());
+      for (std::size_t i = from; i < std::min(order.size(), from + batch); ++i) part.set(order[i]);
+      SKALD_TRY(rows(block, part, *rows_[worker]));
+    }
+    return {};
+  }
+
+ private:
+  base::Status rows(store::Block& block, const store::Selection& selection, Row& row) {
+    SKALD_TRY_ASSIGN(const auto times, block.timestamps());
+    SKALD_TRY_ASSIGN(const auto streams, block.streams());
+    SKALD_TRY_ASSIGN(const auto ranks, block.ranks());
+    store::TextColumn lines;
+    SKALD_TRY(block.read_lines(selection, lines));
+    std::vector<model::Labels> metadata;
+    if (block.has_metadata()) SKALD_TRY(block.read_metadata(selection, metadata));
+    std::size_t i = 0;
+    std::uint64_t bytes = 0;
+    selection.for_each([&](std::uint32_t r) {
+      const std::size_t index = i++;
+      const std::string_view line = lines.at(index);
+      bytes += line.size();
+      row.start(times[r], line, streams_[streams[r]].labels,
+                metadata.empty() ? nullptr : &metadata[index]);
+      if (!run_stages(pipeline_.stages, row)) return;
+      ++context_.lines_kept;
+      take(row, {times[r], streams[r], ranks.empty() ? 0 : ranks[r], block.sequence(), r});
+    });
+    context_.lines += i;
+    context_.line_bytes += bytes;
+    return {};
+  }
+
+  void take(const Row& row, const Place& place) {
+    if (!best_.wants(place.time)) return;
+    Hit hit;
+    hit.place = place;
+    hit.entry.timestamp_ns = row.timestamp_ns;
+    hit.entry.line = row.line;
+    std::vector<LabelView> views;
+    row.collect(Category::kStream, views);
+    hit.stream = to_labels(views);
+    row.collect(Category::kMetadata, views);
+    hit.entry.metadata = to_labels(views);
+    row.collect(Category::kParsed, views);
+    hit.entry.parsed = to_labels(views);
+    hit.bytes = 256 + row.line.size() +
+                64 * (hit.stream.size() + hit.entry.metadata.size() + hit.entry.parsed.size());
+    best_.offer(std::move(hit));
+  }
+
+  const ReadyPipeline& pipeline_;
+  QueryContext& context_;
+  std::span<const store::StreamInfo> streams_;
+  Best& best_;
+  const bool forward_;
+  std::vector<std::unique_ptr<Row>> rows_;
+};
+
+// At most one entry per interval, counted from the last one given.
+void thin_out(std::vector<Hit>& hits, std::int64_t interval_ns, std::size_t limit) {
+  std::vector<Hit> kept;
+  for (Hit& hit : hits) {
+    if (kept.size() == limit) break;
+    const std::int64_t distance =
+        kept.empty() ? interval_ns : std::abs(hit.place.time - kept.back().place.time);
+    if (distance >= interval_ns) kept.push_back(std::move(hit));
+  }
+  hits = std::move(kept);
+}
+
+}  // namespace
+
+base::Status run_log_query(store::Store& store, QueryContext& context,
+                           const logql::LogSelector& selector, QueryResult& result) {
+  const QueryRequest& request = context.request;
+  SKALD_TRY_ASSIGN(const ReadyPipeline pipeline, make_ready(selector.pipeline));
+  const Hints hints = Hints::for_log(pipeline.stages);
+  SKALD_TRY_ASSIGN(
+      const auto scan,
+      open_scan(store, context, selector, {request.start_ns, request.end_ns}, pipeline.filters));
+  const store::ScanOptions options = scan_options(context, request.direction);
+  const bool all = request.interval_ns > 0;
+  Best best(all ? SIZE_MAX : request.limit, request.direction == model::Direction::kForward,
+            context);
+  LogVisitor visitor(pipeline, hints, context, scan->streams(), best, options.workers);
+  SKALD_TRY(scan->run(visitor, options));
+  SKALD_TRY(context.check());
+  take_stats(*scan, result);
+  std::vector<Hit> hits = best.take();
+  if (all) thin_out(hits, request.interval_ns, request.limit);
+  std::map<model::Labels, LogStream> streams;
+  for (Hit& hit : hits) {
+    LogStream& stream = streams[hit.stream];
+    stream.entries.push_back(std::move(hit.entry));
+  }
+  Streams out;
+  for (auto& [labels, stream] : streams) {
+    stream.labels = labels;
+    result.stats.entries_returned += stream.entries.size();
+    out.streams.push_back(std::move(stream));
+  }
+  result.data = std::move(out);
+  return {};
+}
+
+}  // namespace skald::query

@@ -1,0 +1,55 @@
+#pragma once
+// What all parts of one running query share: its bounds and its counters. Thread-safe.
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "proto/base/clock.h"
+#include "proto/base/status.h"
+#include "query/exec/engine.h"
+
+namespace skald::query {
+
+class QueryContext {
+ public:
+  QueryContext(const QueryRequest& query, const EngineOptions& engine_options,
+               const base::Clock& query_clock)
+      : request(query),
+        options(engine_options),
+        clock(query_clock),
+        deadline_ns(query_clock.monotonic_ns() + query.timeout_ns) {}
+
+  // Memory that the query holds from now on; false once over the budget.
+  bool charge(std::uint64_t bytes) noexcept {
+    return memory_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= options.memory_max;
+  }
+  void release(std::uint64_t bytes) noexcept {
+    memory_.fetch_sub(bytes, std::memory_order_relaxed);
+  }
+  // Not OK: over the memory budget, out of time, or cancelled.
+  base::Status check() const {
+    if (memory_.load(std::memory_order_relaxed) > options.memory_max)
+      return base::resource_exhausted(
+          "the query needs more than its " + std::to_string(options.memory_max >> 20) +
+          " MiB of memory; select fewer streams, a shorter range, a larger step or fewer groups");
+    if (request.cancelled != nullptr && request.cancelled->load(std::memory_order_relaxed))
+      return base::cancelled("the query was cancelled");
+    if (request.timeout_ns > 0 && clock.monotonic_ns() > deadline_ns)
+      return base::deadline_exceeded("the query ran into its deadline of " +
+                                     std::to_string(request.timeout_ns / base::kNsPerMs) + " ms");
+    return {};
+  }
+
+  const QueryRequest& request;
+  const EngineOptions& options;
+  const base::Clock& clock;
+  const std::int64_t deadline_ns;
+
+  std::atomic<std::uint64_t> lines{0}, line_bytes{0}, lines_kept{0};
+
+ private:
+  std::atomic<std::uint64_t> memory_{0};
+};
+
+}  // namespace skald::query

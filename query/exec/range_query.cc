@@ -1,0 +1,268 @@
+#include "query/exec/range_query.h"
+
+#include <algorithm>
+
+#include "proto/gotext/duration.h"
+#include "proto/gotext/number.h"
+#include "query/exec/limits.h"
+#include "query/exec/range_state.h"
+#include "query/exec/scan_support.h"
+#include "query/exec/series_keys.h"
+
+namespace skald::query {
+namespace {
+
+using logql::RangeOp;
+
+// Compiled once, shared by the workers.
+struct RangePlan {
+  const logql::RangeAggregation* expr = nullptr;
+  ReadyPipeline pipeline;
+  std::unique_ptr<Stage> post_filter;  // null: none
+  GroupSpec groups;
+  Hints hints;
+  bool sample_bytes = false;  // the value is the line's length
+};
+
+base::Result<std::unique_ptr<Stage>> compile_post_filters(const logql::Unwrap& unwrap) {
+  if (unwrap.post_filters.empty()) return std::unique_ptr<Stage>();
+  if (unwrap.post_filters.size() == 1) return compile_label_filter(*unwrap.post_filters[0]);
+  // Several are one `and`, which unlike stages one after the other does not stop at the first.
+  class All final : public Stage {
+   public:
+    explicit All(Stages filters) : filters_(std::move(filters)) {}
+    bool process(Row& row) const override {
+      bool out = true;
+      for (const auto& filter : filters_) out = filter->process(row) && out;
+      return out;
+    }
+    void required_labels(std::vector<std::string>& out) const override {
+      for (const auto& filter : filters_) filter->required_labels(out);
+    }
+
+   private:
+    Stages filters_;
+  };
+  Stages filters;
+  for (const auto& filter : unwrap.post_filters) {
+    SKALD_TRY_ASSIGN(auto compiled, compile_label_filter(*filter));
+    if (compiled) filters.push_back(std::move(compiled));
+  }
+  return std::unique_ptr<Stage>(std::make_unique<All>(std::move(filters)));
+}
+
+base::Result<RangePlan> make_plan(const logql::RangeAggregation& expr,
+                                  const logql::Grouping* outer) {
+  RangePlan out;
+  out.expr = &expr;
+  out.sample_bytes = expr.op == RangeOp::kBytes || expr.op == RangeOp::kBytesRate;
+  const logql::Pipeline& written = expr.range.selector.pipeline;
+  SKALD_TRY_ASSIGN(out.pipeline,
+                   make_ready(out.sample_bytes ? written : without_unread_line_formats(written)));
+  const logql::Grouping* grouping = outer != nullptr ? outer
+                                    : expr.grouping  ? &*expr.grouping
+                                                     : nullptr;
+  if (grouping != nullptr) {
+    out.groups.labels = grouping->labels;
+    out.groups.without = grouping->without;
+    out.groups.none = grouping->labels.empty() && !grouping->without;
+  }
+  if (expr.op == RangeOp::kAbsent) out.groups.none = true;
+  Hints::MetricNeeds needs;
+  for (const auto& stage : out.pipeline.stages) stage->required_labels(needs.required);
+  if (expr.range.unwrap) {
+    SKALD_TRY_ASSIGN(out.post_filter, compile_post_filters(*expr.range.unwrap));
+    if (out.post_filter) out.post_filter->required_labels(needs.required);
+    needs.post_filter = out.post_filter.get();
+    needs.unwrap = expr.range.unwrap->label;
+    if (out.groups.labels.empty() || out.groups.without) {
+      out.groups.without = true;
+      out.groups.labels.push_back(needs.unwrap);
+    }
+  }
+  std::sort(out.groups.labels.begin(), out.groups.labels.end());
+  needs.groups = out.groups.labels;
+  needs.without = out.groups.without;
+  needs.none = out.groups.none;
+  out.hints = Hints::for_metric(needs, out.pipeline.stages);
+  return out;
+}
+
+base::Result<double> convert(const logql::Unwrap& unwrap, std::string_view text) {
+  switch (unwrap.convert) {
+    case logql::Unwrap::Convert::kNone: return gotext::parse_float(text);
+    case logql::Unwrap::Convert::kBytes: {
+      SKALD_TRY_ASSIGN(const std::uint64_t bytes, gotext::parse_bytes(text));
+      return static_cast<double>(bytes);
+    }
+    case logql::Unwrap::Convert::kDuration:
+    case logql::Unwrap::Convert::kDurationSeconds: {
+      SKALD_TRY_ASSIGN(const std::int64_t duration, gotext::parse_duration(text));
+      return gotext::duration_seconds(duration);
+    }
+  }
+  return base::internal("unknown conversion");
+}
+
+// One worker's part.
+struct Worker {
+  Worker(const RangePlan& plan, const Windows& windows, QueryContext& context)
+      : row(plan.hints),
+        keys(plan.groups, context),
+        state(RangeState::create(*plan.expr, windows, context)) {}
+  Row row;
+  SeriesKeys keys;
+  std::unique_ptr<RangeState> state;
+};
+
+class RangeVisitor final : public store::BlockVisitor {
+ public:
+  RangeVisitor(const RangePlan& plan, const Windows& windows, QueryContext& context,
+               std::span<const store::StreamInfo> streams, unsigned workers)
+      : plan_(plan), windows_(windows), context_(context), streams_(streams) {
+    for (unsigned i = 0; i < workers; ++i)
+      workers_.push_back(std::make_unique<Worker>(plan, windows, context));
+  }
+
+  base::Status visit(store::Block& block, unsigned worker) override {
+    SKALD_TRY(context_.check());
+    SKALD_TRY_ASSIGN(store::Selection selection, block.select());
+    for (const store::LineFilter& filter : plan_.pipeline.filters.filters) {
+      if (selection.none()) return {};
+      SKALD_TRY(block.filter_lines(filter, selection));
+    }
+    if (selection.none()) return {};
+    return rows(block, selection, *workers_[worker]);
+  }
+
+  // Joins the workers' states.
+  base::Result<StepMatrix> finish() {
+    Worker& all = *workers_[0];
+    for (std::size_t i = 1; i < workers_.size(); ++i) {
+      Worker& other = *workers_[i];
+      for (std::uint32_t id = 0; id < other.keys.labels().size(); ++id)
+        all.state->merge_series(all.keys.of_labels(other.keys.labels()[id]), *other.state, id);
+    }
+    StepMatrix out;
+    for (std::uint32_t id = 0; id < all.keys.labels().size(); ++id) {
+      StepSeries series(all.keys.labels()[id], windows_.steps.count);
+      all.state->finish(id, series);
+      if (series.empty()) continue;
+      context_.charge(series.bytes());
+      SKALD_TRY(context_.check());
+      out.push_back(std::move(series));
+    }
+    return out;
+  }
+
+ private:
+  base::Status rows(store::Block& block, const store::Selection& selection, Worker& worker) {
+    SKALD_TRY_ASSIGN(const auto times, block.timestamps());
+    SKALD_TRY_ASSIGN(const auto streams, block.streams());
+    const bool needs_text = plan_.pipeline.needs_line;
+    std::span<const std::uint32_t> sizes;
+    if (!needs_text && plan_.sample_bytes) {
+      SKALD_TRY_ASSIGN(sizes, block.line_sizes());
+    }
+    store::TextColumn lines;
+    if (needs_text) SKALD_TRY(block.read_lines(selection, lines));
+    std::vector<model::Labels> metadata;
+    if (block.has_metadata()) SKALD_TRY(block.read_metadata(selection, metadata));
+    std::size_t i = 0;
+    std::uint64_t bytes = 0;
+    base::Status status;
+    selection.for_each([&](std::uint32_t r) {
+      const std::size_t index = i++;
+      if (!status.ok()) return;
+      if (index % kRowsPerCheck == kRowsPerCheck - 1) status = context_.check();
+      if (windows_.points_of(times[r]).empty()) return;
+      const std::string_view line = needs_text ? lines.at(index) : std::string_view();
+      bytes += line.size();
+      worker.row.start(times[r], line, streams_[streams[r]].labels,
+                       metadata.empty() ? nullptr : &metadata[index]);
+      const double size = sizes.empty() ? -1 : static_cast<double>(sizes[r]);
+      if (status.ok()) status = sample(worker, streams[r], size);
+    });
+    context_.lines += i;
+    context_.line_bytes += bytes;
+    return status;
+  }
+
+  base::Status sample(Worker& worker, std::uint32_t stream, double size) {
+    Row& row = worker.row;
+    if (!run_stages(plan_.pipeline.stages, row)) return {};
+    double value = 1;
+    if (plan_.expr->range.unwrap) {
+      const logql::Unwrap& unwrap = *plan_.expr->range.unwrap;
+      const std::string_view text = row.get(unwrap.label).value;
+      if (text.empty()) return {};
+      const auto converted = convert(unwrap, text);
+      value = converted.ok() ? *converted : 0;
+      if (!converted.ok()) {
+        row.set_error(kSampleError);
+        row.set_error_details(converted.status().message());
+      }
+      if (plan_.post_filter && !plan_.post_filter->process(row)) return {};
+    } else if (plan_.sample_bytes) {
+      value = size >= 0 ? size : static_cast<double>(row.line.size());
+    }
+    SKALD_TRY_ASSIGN(const std::uint32_t series, worker.keys.of_row(row, stream));
+    worker.state->add(series, row.timestamp_ns, value);
+    ++context_.lines_kept;
+    return {};
+  }
+
+  const RangePlan& plan_;
+  const Windows& windows_;
+  QueryContext& context_;
+  std::span<const store::StreamInfo> streams_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+// The labels that a missing series has: those of equality matchers, as far as unambiguous.
+model::Labels absent_labels(const logql::LogSelector& selector) {
+  model::Labels out;
+  std::vector<std::string> ambiguous;
+  for (const auto& matcher : selector.matchers) {
+    if (matcher->name() == "__name__") continue;
+    if (matcher->op() == model::Matcher::Op::kEqual && !out.has(matcher->name()))
+      out.set(matcher->name(), matcher->value());
+    else
+      ambiguous.push_back(matcher->name());
+  }
+  for (const std::string& name : ambiguous) out.erase(name);
+  return out;
+}
+
+StepMatrix invert(const StepMatrix& present, const model::Labels& labels, const Steps& steps) {
+  StepMatrix out(1, StepSeries(labels, steps.count));
+  for (std::uint32_t k = 0; k < steps.count; ++k) {
+    const bool any = std::any_of(present.begin(), present.end(),
+                                 [&](const StepSeries& series) { return series.has(k); });
+    if (!any) out[0].set(k, 1);
+  }
+  return out;
+}
+
+}  // namespace
+
+base::Result<StepMatrix> run_range(store::Store& store, QueryContext& context,
+                                   const logql::RangeAggregation& expr, const Steps& steps,
+                                   const logql::Grouping* outer, QueryResult& result) {
+  SKALD_TRY_ASSIGN(const RangePlan plan, make_plan(expr, outer));
+  const Windows windows{steps, expr.range.interval_ns, expr.range.offset_ns};
+  model::TimeRange range;
+  range.start_ns = steps.start_ns - windows.range_ns - windows.offset_ns + 1;
+  range.end_ns = steps.at(steps.count - 1) - windows.offset_ns + 1;
+  SKALD_TRY_ASSIGN(const auto scan,
+                   open_scan(store, context, expr.range.selector, range, plan.pipeline.filters));
+  const store::ScanOptions options = scan_options(context, model::Direction::kForward);
+  RangeVisitor visitor(plan, windows, context, scan->streams(), options.workers);
+  SKALD_TRY(scan->run(visitor, options));
+  take_stats(*scan, result);
+  SKALD_TRY_ASSIGN(StepMatrix out, visitor.finish());
+  if (expr.op != RangeOp::kAbsent) return out;
+  return invert(out, absent_labels(expr.range.selector), steps);
+}
+
+}  // namespace skald::query

@@ -1,0 +1,418 @@
+#include "query/exec/range_state.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace skald::query {
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+// ---- accumulators: add, merge (other is later or unordered), value ----
+
+struct CountAcc {
+  std::uint64_t count = 0;
+  void add(std::int64_t, double) { ++count; }
+  void add_many(std::uint64_t n, double) { count += n; }
+  void merge(const CountAcc& other) { count += other.count; }
+};
+struct SumAcc {
+  double sum = 0;
+  void add(std::int64_t, double v) { sum += v; }
+  void add_many(std::uint64_t, double s) { sum += s; }
+  void merge(const SumAcc& other) { sum += other.sum; }
+};
+struct MeanAcc {
+  double mean = 0, count = 0;
+  void add(std::int64_t, double v) {
+    count += 1;
+    if (std::isinf(mean) && ((std::isinf(v) && (mean > 0) == (v > 0)) || std::isfinite(v))) return;
+    mean += v / count - mean / count;
+  }
+  void merge(const MeanAcc& other) {
+    if (other.count == 0) return;
+    if (count == 0) {
+      *this = other;
+      return;
+    }
+    const double total = count + other.count;
+    const bool keep = std::isinf(mean) &&
+                      (std::isfinite(other.mean) || (std::isinf(other.mean) && mean == other.mean));
+    if (!keep)
+      mean = std::isinf(other.mean) ? mean + other.mean
+                                    : mean + (other.mean - mean) * (other.count / total);
+    count = total;
+  }
+};
+struct MaxAcc {
+  double value = kNan;
+  void add(std::int64_t, double v) {
+    if (v > value || std::isnan(value)) value = v;
+  }
+  void merge(const MaxAcc& other) { add(0, other.value); }
+};
+struct MinAcc {
+  double value = kNan;
+  void add(std::int64_t, double v) {
+    if (v < value || std::isnan(value)) value = v;
+  }
+  void merge(const MinAcc& other) { add(0, other.value); }
+};
+// Welford's recurrence; merging after Chan, Golub and LeVeque.
+struct VarianceAcc {
+  double count = 0, mean = 0, squares = 0;
+  void add(std::int64_t, double v) {
+    count += 1;
+    const double delta = v - mean;
+    mean += delta / count;
+    squares += delta * (v - mean);
+  }
+  void merge(const VarianceAcc& other) {
+    if (other.count == 0) return;
+    if (count == 0) {
+      *this = other;
+      return;
+    }
+    const double total = count + other.count;
+    const double delta = other.mean - mean;
+    squares += other.squares + delta * delta * (count * other.count / total);
+    mean += delta * (other.count / total);
+    count = total;
+  }
+};
+struct FirstAcc {
+  std::int64_t time = std::numeric_limits<std::int64_t>::max();
+  double value = kNan;
+  void add(std::int64_t t, double v) {
+    if (t < time) time = t, value = v;
+  }
+  void merge(const FirstAcc& other) { add(other.time, other.value); }
+};
+struct LastAcc {
+  std::int64_t time = std::numeric_limits<std::int64_t>::min();
+  double value = kNan;
+  void add(std::int64_t t, double v) {
+    if (t >= time) time = t, value = v;
+  }
+  void merge(const LastAcc& other) { add(other.time, other.value); }
+};
+struct Point {
+  std::int64_t time;
+  double value;
+};
+struct PointsAcc {
+  std::vector<Point> points;
+  void add(std::int64_t t, double v) { points.push_back({t, v}); }
+  void merge(const PointsAcc& other) {
+    points.insert(points.end(), other.points.begin(), other.points.end());
+  }
+};
+
+// ---- values ----
+
+double quantile(double q, std::vector<Point>& points) {
+  if (points.empty()) return kNan;
+  if (q < 0) return -std::numeric_limits<double>::infinity();
+  if (q > 1) return std::numeric_limits<double>::infinity();
+  // NaN sorts first.
+  const auto less = [](const Point& a, const Point& b) {
+    if (std::isnan(a.value)) return !std::isnan(b.value);
+    return a.value < b.value;
+  };
+  const auto n = static_cast<double>(points.size());
+  const double rank = q * (n - 1);
+  const double low = std::max(0.0, std::floor(rank)), high = std::min(n - 1, low + 1);
+  const auto low_index = static_cast<std::size_t>(low), high_index = static_cast<std::size_t>(high);
+  const auto middle = points.begin() + static_cast<long>(low_index);
+  std::nth_element(points.begin(), middle, points.end(), less);
+  const double low_value = middle->value;
+  const double high_value =
+      high_index == low_index ? low_value : std::min_element(middle + 1, points.end(), less)->value;
+  const double weight = rank - std::floor(rank);
+  return low_value * (1 - weight) + high_value * weight;
+}
+
+// Prometheus' rate() with Loki's idea of where the range begins.
+double counter_rate(std::vector<Point>& points, std::int64_t range_ns) {
+  if (points.size() < 2) return 0;
+  std::stable_sort(points.begin(), points.end(),
+                   [](const Point& a, const Point& b) { return a.time < b.time; });
+  const Point &first = points.front(), &last = points.back();
+  double increase = last.value - first.value, before = 0;
+  for (const Point& point : points) {
+    if (point.value < before) increase += before;
+    before = point.value;
+  }
+  // Times are nanoseconds here where Prometheus has milliseconds; only ratios of them count, but
+  // for the distance to the start, which Loki takes from the range in milliseconds.
+  double to_start = static_cast<double>(range_ns / 1'000'000) / 1000;
+  const double sampled = static_cast<double>(last.time - first.time) / 1000;
+  const double average = sampled / static_cast<double>(points.size() - 1);
+  if (increase > 0 && first.value >= 0)
+    to_start = std::min(to_start, sampled * (first.value / increase));
+  double interval = sampled + (to_start < average * 1.1 ? to_start : average / 2);
+  if (!(0 < average * 1.1)) interval += average / 2;
+  increase *= interval / sampled;
+  return increase / (static_cast<double>(range_ns) / 1e9);
+}
+
+struct Finish {
+  logql::RangeOp op;
+  double range_seconds;
+  std::int64_t range_ns;
+  double parameter;
+
+  double operator()(CountAcc& acc) const {
+    const auto count = static_cast<double>(acc.count);
+    if (op == logql::RangeOp::kAbsent) return 1;
+    return op == logql::RangeOp::kRate ? count / range_seconds : count;
+  }
+  double operator()(SumAcc& acc) const {
+    const bool rate = op == logql::RangeOp::kRate || op == logql::RangeOp::kBytesRate;
+    return rate ? acc.sum / range_seconds : acc.sum;
+  }
+  double operator()(MeanAcc& acc) const { return acc.mean; }
+  double operator()(MaxAcc& acc) const { return acc.value; }
+  double operator()(MinAcc& acc) const { return acc.value; }
+  double operator()(VarianceAcc& acc) const {
+    const double variance = acc.squares / acc.count;
+    return op == logql::RangeOp::kStddev ? std::sqrt(variance) : variance;
+  }
+  double operator()(FirstAcc& acc) const { return acc.value; }
+  double operator()(LastAcc& acc) const { return acc.value; }
+  double operator()(PointsAcc& acc) const {
+    return op == logql::RangeOp::kQuantile ? quantile(parameter, acc.points)
+                                           : counter_rate(acc.points, range_ns);
+  }
+};
+
+template <typename Acc>
+class TypedState final : public RangeState {
+ public:
+  TypedState(Windows windows, Finish finish, QueryContext& context)
+      : windows_(windows), finish_(finish), context_(context) {}
+
+  void add(std::uint32_t series, std::int64_t timestamp_ns, double value) override {
+    const Windows::Span points = windows_.points_of(timestamp_ns);
+    if (points.empty()) return;
+    slot(series, points).add(timestamp_ns, value);
+    if constexpr (std::is_same_v<Acc, PointsAcc>) context_.charge(sizeof(Point));
+  }
+
+  void add_many(std::uint32_t series, Windows::Span points, std::uint64_t count,
+                double sum) override {
+    if constexpr (std::is_same_v<Acc, CountAcc> || std::is_same_v<Acc, SumAcc>)
+      slot(series, points).add_many(count, sum);
+    else
+      CHECK(false);
+  }
+
+  void add_rows(const store::Selection& rows, std::span<const std::int64_t> times,
+                std::span<const double> values, std::span<const std::uint32_t> groups,
+                std::span<const std::uint32_t> series) override {
+    // Slots move when others are made, so they are looked up again after each change of slot.
+    Windows::Slot current;
+    std::vector<Acc*> open(series.size(), nullptr);
+    std::size_t i = 0;
+    std::uint64_t points_kept = 0;
+    rows.for_each([&](std::uint32_t row) {
+      const std::size_t index = i++;
+      const std::int64_t t = times[row];
+      if (!current.holds(t)) {
+        current = windows_.slot_of(t);
+        std::fill(open.begin(), open.end(), nullptr);
+      }
+      if (current.points.empty()) return;
+      const std::uint32_t group = groups.empty() ? 0 : groups[index];
+      if (open[group] == nullptr) {
+        // Two groups may be one series, and a new series may move the others.
+        const std::size_t known = series_.size();
+        Acc* acc = &slot(series[group], current.points);
+        if (series_.size() != known) std::fill(open.begin(), open.end(), nullptr);
+        open[group] = acc;
+      }
+      open[group]->add(t, values.empty() ? 1.0 : values[index]);
+      ++points_kept;
+    });
+    if constexpr (std::is_same_v<Acc, PointsAcc>) context_.charge(points_kept * sizeof(Point));
+  }
+
+  void merge_series(std::uint32_t series, RangeState& other, std::uint32_t other_series) override {
+    auto& from = static_cast<TypedState&>(other);
+    if (other_series >= from.series_.size()) return;
+    for (Slot& theirs : from.series_[other_series].slots)
+      slot(series, theirs.points).merge(theirs.acc);
+    from.series_[other_series] = {};
+  }
+
+  void finish(std::uint32_t series, StepSeries& out) override {
+    if (series >= series_.size()) return;
+    auto& slots = series_[series].slots;
+    const bool disjoint = std::all_of(slots.begin(), slots.end(), [](const Slot& slot) {
+      return slot.points.first == slot.points.last;
+    });
+    if (disjoint) {
+      // Still several slots per point when slots of different extent met at the edges.
+      for (std::size_t i = 0; i < slots.size();) {
+        Acc acc = std::move(slots[i].acc);
+        const std::uint32_t k = slots[i].points.first;
+        for (++i; i < slots.size() && slots[i].points.first == k; ++i) acc.merge(slots[i].acc);
+        out.set(k, finish_(acc));
+      }
+    } else {
+      slide(slots, out);
+    }
+    slots = {};
+  }
+
+ private:
+  struct Slot {
+    Windows::Span points;
+    Acc acc;
+    std::uint64_t order() const {
+      return static_cast<std::uint64_t>(points.first) + points.last;  // grows with either
+    }
+  };
+  struct Series {
+    std::vector<Slot> slots;  // by order
+    std::size_t recent = 0;
+  };
+
+  Acc& slot(std::uint32_t number, Windows::Span points) {
+    if (number >= series_.size())
+      series_.resize(std::max<std::size_t>(number + 1, series_.size() * 2));
+    Series& series = series_[number];
+    auto& slots = series.slots;
+    const std::uint64_t order = static_cast<std::uint64_t>(points.first) + points.last;
+    if (series.recent < slots.size() && slots[series.recent].order() == order)
+      return slots[series.recent].acc;
+    auto at = slots.end();
+    if (!slots.empty() && slots.back().order() >= order)
+      at = std::lower_bound(slots.begin(), slots.end(), order,
+                            [](const Slot& s, std::uint64_t o) { return s.order() < o; });
+    if (at == slots.end() || at->order() != order) {
+      context_.charge(sizeof(Slot));
+      at = slots.insert(at, Slot{points, {}});
+    }
+    series.recent = static_cast<std::size_t>(at - slots.begin());
+    return at->acc;
+  }
+
+  // Slots enter when the window reaches their first point and leave after their last; both in the
+  // order of the slots. `front_` holds merges of the older half up to its end, newest on top.
+  void slide(std::vector<Slot>& slots, StepSeries& out) {
+    std::vector<Acc> front;
+    Acc back{};
+    std::size_t enter = 0, leave = 0, front_end = 0;  // slots [leave, front_end) are in `front`
+    const auto count = windows_.steps.count;
+    for (std::uint32_t k = slots.front().points.first; k < count; ++k) {
+      for (; enter < slots.size() && slots[enter].points.first <= k; ++enter)
+        if (!gathers()) back.merge(slots[enter].acc);
+      while (leave < enter && slots[leave].points.last < k) {
+        if (!gathers()) {
+          if (front.empty()) refill(slots, leave, enter, front, back, front_end);
+          front.pop_back();
+        }
+        ++leave;
+      }
+      if (leave == enter) {
+        if (enter == slots.size()) return;
+        continue;
+      }
+      Acc acc{};
+      if (gathers()) {
+        for (std::size_t i = leave; i < enter; ++i) acc.merge(slots[i].acc);
+      } else {
+        if (!front.empty()) acc = front.back();
+        acc.merge(back);
+      }
+      out.set(k, finish_(acc));
+    }
+  }
+
+  static constexpr bool gathers() { return std::is_same_v<Acc, PointsAcc>; }
+
+  static void refill(const std::vector<Slot>& slots, std::size_t leave, std::size_t enter,
+                     std::vector<Acc>& front, Acc& back, std::size_t& front_end) {
+    Acc merged{};
+    front.clear();
+    for (std::size_t i = enter; i-- > leave;) {
+      Acc next = slots[i].acc;
+      next.merge(merged);
+      merged = next;
+      front.push_back(std::move(next));
+    }
+    back = Acc{};
+    front_end = enter;
+  }
+
+  Windows windows_;
+  Finish finish_;
+  QueryContext& context_;
+  std::vector<Series> series_;
+};
+
+std::int64_t floor_div(std::int64_t a, std::int64_t b) {  // b > 0
+  return a / b - (a % b != 0 && a < 0 ? 1 : 0);
+}
+
+}  // namespace
+
+Windows::Span Windows::points_of(std::int64_t timestamp_ns) const {
+  // t_k >= s + offset, and t_k < s + offset + range.
+  const std::int64_t low = timestamp_ns + offset_ns - steps.start_ns;
+  const std::int64_t first = -floor_div(-low, steps.step_ns);
+  const std::int64_t last = floor_div(low + range_ns - 1, steps.step_ns);
+  const std::int64_t end = static_cast<std::int64_t>(steps.count) - 1;
+  if (last < 0 || first > end || first > last) return {};
+  return {static_cast<std::uint32_t>(std::max<std::int64_t>(first, 0)),
+          static_cast<std::uint32_t>(std::min(last, end))};
+}
+
+Windows::Slot Windows::slot_of(std::int64_t timestamp_ns) const {
+  Slot out;
+  out.points = points_of(timestamp_ns);
+  // The next edges on either side: a window begins or ends at every multiple of the step.
+  const std::int64_t low = timestamp_ns + offset_ns - steps.start_ns;
+  const std::int64_t first = -floor_div(-low, steps.step_ns);
+  const std::int64_t last = floor_div(low + range_ns - 1, steps.step_ns);
+  const std::int64_t from = std::max((first - 1) * steps.step_ns + 1,
+                                     last * steps.step_ns - range_ns + 1);
+  const std::int64_t to = std::min(first * steps.step_ns, (last + 1) * steps.step_ns - range_ns);
+  out.low_ns = timestamp_ns + (from - low);
+  out.high_ns = timestamp_ns + (to - low);
+  return out;
+}
+
+std::unique_ptr<RangeState> RangeState::create(const logql::RangeAggregation& expr, Windows windows,
+                                               QueryContext& context) {
+  const Finish finish{expr.op, static_cast<double>(windows.range_ns) / 1e9, windows.range_ns,
+                      expr.parameter.value_or(0)};
+  const auto make = [&]<typename Acc>(Acc) -> std::unique_ptr<RangeState> {
+    return std::make_unique<TypedState<Acc>>(windows, finish, context);
+  };
+  using logql::RangeOp;
+  switch (expr.op) {
+    case RangeOp::kCount:
+    case RangeOp::kAbsent: return make(CountAcc{});
+    case RangeOp::kRate:
+      if (expr.range.unwrap) return make(SumAcc{});
+      return make(CountAcc{});
+    case RangeOp::kBytes:
+    case RangeOp::kBytesRate:
+    case RangeOp::kSum: return make(SumAcc{});
+    case RangeOp::kAvg: return make(MeanAcc{});
+    case RangeOp::kMax: return make(MaxAcc{});
+    case RangeOp::kMin: return make(MinAcc{});
+    case RangeOp::kStddev:
+    case RangeOp::kStdvar: return make(VarianceAcc{});
+    case RangeOp::kFirst: return make(FirstAcc{});
+    case RangeOp::kLast: return make(LastAcc{});
+    case RangeOp::kQuantile:
+    case RangeOp::kRateCounter: return make(PointsAcc{});
+  }
+  CHECK(false);
+}
+
+}  // namespace skald::query

@@ -1,0 +1,149 @@
+#include "query/exec/row.h"
+
+#include <algorithm>
+
+#include "query/exec/hints.h"
+
+namespace skald::query {
+namespace {
+
+bool contains(const std::vector<LabelView>& list, std::string_view name) {
+  for (const LabelView& label : list)
+    if (label.name == name) return true;
+  return false;
+}
+
+const LabelView* find(const std::vector<LabelView>& list, std::string_view name) {
+  for (const LabelView& label : list)
+    if (label.name == name) return &label;
+  return nullptr;
+}
+
+}  // namespace
+
+void Row::start(std::int64_t timestamp, std::string_view stored_line, const model::Labels& stream,
+                const model::Labels* metadata) {
+  timestamp_ns = timestamp;
+  line = stored_line;
+  arena.reset();
+  base_ = &stream;
+  for (auto& added : added_) added.clear();
+  deleted_.clear();
+  extracted_.clear();
+  error_ = details_ = {};
+  if (metadata == nullptr) return;
+  for (const auto& [name, value] : *metadata) {
+    const std::string_view key =
+        base_has(name) ? arena.concat(name, kDuplicateSuffix) : std::string_view(name);
+    if (key == kErrorLabel)
+      error_ = value;
+    else if (key == kErrorDetailsLabel)
+      details_ = value;
+    else
+      set(Category::kMetadata, key, value);
+  }
+}
+
+Row::Found Row::get(std::string_view name) const {
+  for (const auto& added : added_)
+    if (const LabelView* label = find(added, name)) return {label->value, true};
+  if (is_deleted(name)) return {};
+  const std::string_view value = base_->get(name);
+  return {value, !value.empty()};
+}
+
+bool Row::in_category(std::string_view name, Category category) const {
+  return contains(added_[static_cast<std::size_t>(category)], name);
+}
+
+bool Row::is_deleted(std::string_view name) const {
+  return std::find(deleted_.begin(), deleted_.end(), name) != deleted_.end();
+}
+
+void Row::erase_from(Category category, std::string_view name) {
+  std::erase_if(list(category), [&](const LabelView& label) { return label.name == name; });
+}
+
+void Row::set(Category category, std::string_view name, std::string_view value) {
+  if (category == Category::kParsed) {
+    erase_from(Category::kMetadata, name);
+    erase_from(Category::kStream, name);
+  } else if (category == Category::kMetadata) {
+    erase_from(Category::kStream, name);
+    if (in_category(name, Category::kParsed)) return;
+  } else if (in_category(name, Category::kMetadata) || in_category(name, Category::kParsed)) {
+    return;
+  }
+  for (LabelView& label : list(category)) {
+    if (label.name == name) {
+      label.value = value;
+      return;
+    }
+  }
+  list(category).push_back({name, value});
+  if (category == Category::kParsed && !extracted(name)) extracted_.push_back(name);
+}
+
+void Row::erase(std::string_view name) {
+  for (const Category category : {Category::kStream, Category::kMetadata, Category::kParsed})
+    erase_from(category, name);
+  deleted_.push_back(name);
+}
+
+void Row::add_parser_error(std::string_view error, std::string_view details) {
+  set_error(error);
+  if (!details.empty()) set_error_details(details);
+  if (hints_->preserve_error()) set(Category::kParsed, kPreserveErrorLabel, "true");
+}
+
+bool Row::extracted(std::string_view name) const {
+  return std::find(extracted_.begin(), extracted_.end(), name) != extracted_.end();
+}
+
+bool Row::all_required_extracted() const {
+  const auto& required = hints_->required();
+  if (required.empty() || extracted_.size() < required.size()) return false;
+  return std::all_of(required.begin(), required.end(),
+                     [&](const std::string& name) { return extracted(name); });
+}
+
+bool Row::no_labels() const { return hints_->no_labels() || all_required_extracted(); }
+
+bool Row::should_continue(std::string_view name) { return hints_->should_continue(name, *this); }
+
+void Row::append_errors(std::vector<LabelView>& out) const {
+  if (!error_.empty()) out.push_back({kErrorLabel, error_});
+  if (!details_.empty()) out.push_back({kErrorDetailsLabel, details_});
+}
+
+void Row::collect(Category category, std::vector<LabelView>& out) const {
+  out.clear();
+  const auto& metadata = added(Category::kMetadata);
+  const auto& parsed = added(Category::kParsed);
+  if (category == Category::kStream) {
+    const auto& changes = added(Category::kStream);
+    for (const auto& [name, value] : *base_) {
+      if (is_deleted(name) || contains(metadata, name) || contains(parsed, name)) continue;
+      const LabelView* change = find(changes, name);
+      out.push_back({name, change != nullptr ? change->value : std::string_view(value)});
+    }
+  } else if (category == Category::kMetadata) {
+    for (const LabelView& label : metadata)
+      if (!contains(parsed, label.name)) out.push_back(label);
+  } else {
+    out = parsed;
+    // Details without an error only show beside other changes.
+    if (has_error() || changed()) append_errors(out);
+  }
+}
+
+void Row::collect_all(std::vector<LabelView>& out) const {
+  std::vector<LabelView> part;
+  collect(Category::kStream, out);
+  for (const Category category : {Category::kMetadata, Category::kParsed}) {
+    collect(category, part);
+    out.insert(out.end(), part.begin(), part.end());
+  }
+}
+
+}  // namespace skald::query

@@ -1,0 +1,88 @@
+#include "query/exec/scan_support.h"
+
+#include <algorithm>
+
+namespace skald::query {
+namespace {
+
+bool reads_line(const logql::Stage& stage) {
+  return std::holds_alternative<logql::LineFilters>(stage) ||
+         std::holds_alternative<logql::JsonParser>(stage) ||
+         std::holds_alternative<logql::LogfmtParser>(stage) ||
+         std::holds_alternative<logql::RegexpParser>(stage) ||
+         std::holds_alternative<logql::PatternParser>(stage) ||
+         std::holds_alternative<logql::UnpackParser>(stage) ||
+         std::holds_alternative<logql::JsonExpressions>(stage) ||
+         std::holds_alternative<logql::LogfmtExpressions>(stage);
+}
+
+bool changes_line(const logql::Stage& stage) {
+  return std::holds_alternative<logql::LineFormat>(stage) ||
+         std::holds_alternative<logql::UnpackParser>(stage) ||
+         std::holds_alternative<logql::Decolorize>(stage);
+}
+
+}  // namespace
+
+logql::Pipeline without_unread_line_formats(const logql::Pipeline& pipeline) {
+  logql::Pipeline out;
+  for (std::size_t i = 0; i < pipeline.size(); ++i) {
+    const bool read =
+        std::any_of(pipeline.begin() + static_cast<long>(i), pipeline.end(), reads_line);
+    if (!std::holds_alternative<logql::LineFormat>(pipeline[i]) || read) out.push_back(pipeline[i]);
+  }
+  return out;
+}
+
+base::Result<ReadyPipeline> make_ready(const logql::Pipeline& pipeline) {
+  ReadyPipeline out;
+  out.order = logql::execution_order(pipeline);
+  // Everything is compiled, so that every mistake is reported.
+  SKALD_TRY_ASSIGN(auto all, compile_stages(out.order));
+  SKALD_TRY_ASSIGN(out.filters, plan::plan_line_filters(out.order, compile_line_matcher));
+  // The store has run the filters up to the first stage that changes the line.
+  logql::Pipeline rest;
+  bool stored_line = true;
+  for (const logql::Stage& stage : out.order) {
+    if (changes_line(stage)) stored_line = false;
+    if (stored_line && std::holds_alternative<logql::LineFilters>(stage)) continue;
+    rest.push_back(stage);
+  }
+  SKALD_TRY_ASSIGN(out.stages, compile_stages(rest));
+  out.needs_line = std::any_of(out.stages.begin(), out.stages.end(),
+                               [](const auto& stage) { return stage->needs_line(); });
+  return out;
+}
+
+base::Result<std::unique_ptr<store::Scan>> open_scan(store::Store& store, QueryContext& context,
+                                                     const logql::LogSelector& selector,
+                                                     model::TimeRange range,
+                                                     const plan::LineFilterPlan& filters) {
+  store::ScanRequest request;
+  request.tenant = context.request.tenant;
+  request.matchers = logql::copy_matchers(selector);
+  request.range = range;
+  request.prune = filters.filters;
+  return store.open_scan(request);
+}
+
+store::ScanOptions scan_options(const QueryContext& context, model::Direction direction) {
+  store::ScanOptions out;
+  out.workers = std::max(1U, context.options.workers);
+  out.direction = direction;
+  out.deadline_monotonic_ns = context.request.timeout_ns > 0 ? context.deadline_ns : 0;
+  out.cancelled = context.request.cancelled;
+  return out;
+}
+
+void take_stats(const store::Scan& scan, QueryResult& result) {
+  const store::ScanStats& stats = scan.stats();
+  result.stats.parts += stats.parts;
+  result.stats.blocks += stats.blocks;
+  result.stats.blocks_skipped += stats.blocks_skipped;
+  result.stats.bytes_read += stats.bytes_read;
+  result.stats.bytes_decoded += stats.bytes_decoded;
+  for (std::string& warning : scan.warnings()) result.warnings.push_back(std::move(warning));
+}
+
+}  // namespace skald::query

@@ -1,0 +1,35 @@
+#pragma once
+// What the log and the metric scan of the row engine share.
+
+#include <memory>
+
+#include "query/exec/query_context.h"
+#include "query/exec/stage.h"
+#include "query/plan/pushdown.h"
+#include "store/store.h"
+
+namespace skald::query {
+
+// A pipeline made ready: the line filters for the store, and the stages that rows go through.
+struct ReadyPipeline {
+  logql::Pipeline order;         // execution order, as a whole
+  plan::LineFilterPlan filters;  // those that see the stored line
+  Stages stages;                 // what is left once `filters` and nothing else have run
+  bool needs_line = false;       // of stages
+};
+// `line_formats` false: without those that a metric query does not need.
+base::Result<ReadyPipeline> make_ready(const logql::Pipeline& pipeline);
+
+// The pipeline without line_format stages that nothing reads (as Loki does for metric queries).
+logql::Pipeline without_unread_line_formats(const logql::Pipeline& pipeline);
+
+base::Result<std::unique_ptr<store::Scan>> open_scan(store::Store& store, QueryContext& context,
+                                                     const logql::LogSelector& selector,
+                                                     model::TimeRange range,
+                                                     const plan::LineFilterPlan& filters);
+store::ScanOptions scan_options(const QueryContext& context, model::Direction direction);
+
+// Adds what a scan did and warned of to the result.
+void take_stats(const store::Scan& scan, QueryResult& result);
+
+}  // namespace skald::query
