@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "agent/batch/limits.h"
-#include "proto/base/check.h"
 #include "proto/wire/push_encoder.h"
 
 namespace skald::agent {
@@ -113,8 +112,7 @@ base::Status Batcher::seal(TenantBatch& tenant) {
     refresh_(*source);
     SourceProgress::Tenant& progress = progress_of(*source, index);
     const std::uint64_t end = std::max(source->covered_to(), progress.mark_to);
-    if (with_marks_) {
-      CHECK(!source->file_id.empty());
+    if (with_marks_ && !source->file_id.empty()) {  // lines without a file have no marks
       wire::append_mark(sealed.marks, {options_.agent_id, source->file_id, progress.mark_to, end});
     }
     const std::uint64_t start = std::max(progress.mark_to, source->first_offset);

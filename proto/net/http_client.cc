@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
@@ -149,23 +150,72 @@ std::string ssl_error_text() {
 using SslContext = base::UniqueHandle<SSL_CTX, SSL_CTX_free>;
 using Ssl = base::UniqueHandle<SSL, SSL_free>;
 
+using Bio = base::UniqueHandle<BIO, BIO_free>;
+using X509Ptr = base::UniqueHandle<X509, X509_free>;
+using Key = base::UniqueHandle<EVP_PKEY, EVP_PKEY_free>;
+
+Bio bio_of(const std::string& pem) {
+  return Bio(::BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+}
+
+int tls_version(const std::string& name, int fallback) {
+  if (name == "TLS10") return TLS1_VERSION;
+  if (name == "TLS11") return TLS1_1_VERSION;
+  if (name == "TLS12") return TLS1_2_VERSION;
+  if (name == "TLS13") return TLS1_3_VERSION;
+  return fallback;
+}
+
+base::Status load_authorities(SSL_CTX* context, const TlsOptions& options) {
+  if (!options.ca_file.empty()) {
+    if (::SSL_CTX_load_verify_locations(context, options.ca_file.c_str(), nullptr) != 1)
+      return base::invalid_argument("TLS ca_file " + options.ca_file + ": " + ssl_error_text());
+    return {};
+  }
+  if (options.ca_pem.empty()) {
+    ::SSL_CTX_set_default_verify_paths(context);
+    return {};
+  }
+  const Bio bio = bio_of(options.ca_pem);
+  int count = 0;
+  while (const X509Ptr certificate{::PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) {
+    ::X509_STORE_add_cert(::SSL_CTX_get_cert_store(context), certificate.get());
+    ++count;
+  }
+  ::ERR_clear_error();
+  if (count == 0) return base::invalid_argument("TLS ca: no certificate in it");
+  return {};
+}
+
+base::Status load_identity(SSL_CTX* context, const TlsOptions& options) {
+  if (!options.cert_file.empty()) {
+    if (::SSL_CTX_use_certificate_chain_file(context, options.cert_file.c_str()) != 1)
+      return base::invalid_argument("TLS cert_file " + options.cert_file + ": " + ssl_error_text());
+  } else if (!options.cert_pem.empty()) {
+    const Bio bio = bio_of(options.cert_pem);
+    const X509Ptr certificate(::PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    if (certificate == nullptr || ::SSL_CTX_use_certificate(context, certificate.get()) != 1)
+      return base::invalid_argument("TLS cert: " + ssl_error_text());
+  }
+  if (!options.key_file.empty()) {
+    if (::SSL_CTX_use_PrivateKey_file(context, options.key_file.c_str(), SSL_FILETYPE_PEM) != 1)
+      return base::invalid_argument("TLS key_file " + options.key_file + ": " + ssl_error_text());
+  } else if (!options.key_pem.empty()) {
+    const Bio bio = bio_of(options.key_pem);
+    const Key key(::PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
+    if (key == nullptr || ::SSL_CTX_use_PrivateKey(context, key.get()) != 1)
+      return base::invalid_argument("TLS key: " + ssl_error_text());
+  }
+  return {};
+}
+
 base::Result<SslContext> make_ssl_context(const TlsOptions& options) {
   SslContext context(::SSL_CTX_new(::TLS_client_method()));
   if (context == nullptr) return base::internal("TLS: " + ssl_error_text());
-  ::SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-  if (!options.ca_file.empty()) {
-    if (::SSL_CTX_load_verify_locations(context.get(), options.ca_file.c_str(), nullptr) != 1)
-      return base::invalid_argument("TLS ca_file " + options.ca_file + ": " + ssl_error_text());
-  } else {
-    ::SSL_CTX_set_default_verify_paths(context.get());
-  }
-  if (!options.cert_file.empty()) {
-    if (::SSL_CTX_use_certificate_chain_file(context.get(), options.cert_file.c_str()) != 1)
-      return base::invalid_argument("TLS cert_file " + options.cert_file + ": " + ssl_error_text());
-    if (::SSL_CTX_use_PrivateKey_file(context.get(), options.key_file.c_str(), SSL_FILETYPE_PEM) !=
-        1)
-      return base::invalid_argument("TLS key_file " + options.key_file + ": " + ssl_error_text());
-  }
+  ::SSL_CTX_set_min_proto_version(context.get(), tls_version(options.min_version, TLS1_2_VERSION));
+  ::SSL_CTX_set_max_proto_version(context.get(), tls_version(options.max_version, 0));
+  SKALD_TRY(load_authorities(context.get(), options));
+  SKALD_TRY(load_identity(context.get(), options));
   ::SSL_CTX_set_verify(context.get(),
                        options.insecure_skip_verify ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nullptr);
   return context;

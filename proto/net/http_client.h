@@ -33,9 +33,11 @@ struct HttpResponse {
 };
 
 struct TlsOptions {
-  std::string ca_file, cert_file, key_file;  // PEM files; no ca_file: the system's authorities
+  std::string ca_file, cert_file, key_file;  // PEM files; no authority: the system's
+  std::string ca_pem, cert_pem, key_pem;     // the same, inline; files win
   std::string server_name;                   // to send and to verify; empty: the URL's host
   bool insecure_skip_verify = false;
+  std::string min_version, max_version;  // "TLS10".."TLS13"; empty: TLS12 and no limit
 };
 
 struct HttpClientOptions {
