@@ -79,9 +79,31 @@ def check_python(name, text, report):
         report.add(name, error.lineno or 0, f"does not parse: {error.msg}")
 
 
+def check_reference(report):
+    """docs/operations.md has a row for every configuration key the server reads and every metric it
+    exposes, and for no other."""
+    document = "docs/operations.md"
+    text = sources.read(document)
+    for folder, pattern, row in [
+            ("query/server/", r"\.(?:get\w*|map|list)\(\"(\w+)\"",
+             r"^\| `(?:[a-z_]+(?:\[\])?\.)*([a-z0-9_]+)` \| [^|]*\| [^|]*\|$"),
+            ("query/api/", r"\"((?:skald|loki|process)_[a-z_]+)\",",
+             r"^\| `((?:skald|loki|process)_\w+)` \| [^|]*\|$")]:
+        files = [f for f in sources.tracked(".cc") if f.startswith(folder)]
+        code = {k for f in files for k in re.findall(pattern, sources.read(f))}
+        rows = set(re.findall(row, text, re.M))
+        for key in sorted(code - rows):
+            if not re.search(rf"[`.]{key}[`.\[]", text) and not key.endswith(
+                    ("_bucket", "_sum", "_count")):
+                report.add(document, 0, f"{key} of {folder} is not documented")
+        for key in sorted(rows - code - {"ruler"}):
+            report.add(document, 0, f"documents {key}, which {folder} does not know")
+
+
 def main():
     report = sources.Report()
     check_rooms(report)
+    check_reference(report)
     for name in sources.tracked():
         if not name.endswith((".gz", ".png", ".zst", ".bin")):
             check_private(name, report)
