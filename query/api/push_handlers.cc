@@ -1,0 +1,76 @@
+// push (Loki, legacy, OTLP) and the agent's marks.
+#include "proto/wire/push_decoder.h"
+#include "query/api/api_impl.h"
+
+namespace skald::query::api {
+namespace {
+
+using net::ServerResponse;
+
+ServerResponse no_content() {
+  ServerResponse response;
+  response.status = 204;
+  response.content_type.clear();
+  return response;
+}
+
+// Buffers are worth keeping: one decoder per worker.
+wire::PushDecoder& decoder() {
+  thread_local wire::PushDecoder instance;
+  return instance;
+}
+
+// A decoder's errors: what is malformed stays so; what is too large gets 413.
+ServerResponse decode_error(const base::Status& status) {
+  const int code =
+      status.code() == base::Code::kResourceExhausted ? 413 : http_status(status.code());
+  return ServerResponse::text(code, std::string(status.message()));
+}
+
+ServerResponse run(Call& call, wire::PushForm form) {
+  wire::PushInput input;
+  input.form = form;
+  input.content_type = call.http.header("content-type");
+  input.content_encoding = call.http.header("content-encoding");
+  input.now_ns = call.now_ns;
+  auto decoded = decoder().decode(input, call.http.body);
+  if (!decoded.ok()) return decode_error(decoded.status());
+  IngestAnswer answer = call.api.ingest.append(call.tenant, call.limits(), **decoded);
+  if (!answer.store_error.ok()) return error_response(answer.store_error, true);
+  if (answer.status == 204) return no_content();
+  ServerResponse response = ServerResponse::text(answer.status, std::move(answer.text));
+  if (answer.status == 409) response.content_type = "application/json";
+  return response;
+}
+
+void put_varint(std::string& out, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
+  out.push_back(static_cast<char>(value));
+}
+
+// OTLP clients want google.rpc.Status, and retry only on 429, 502, 503 and 504.
+ServerResponse as_otlp(ServerResponse response) {
+  if (response.status < 400) return response;
+  if (response.status == 500 || response.status == 507) {
+    response.status = 503;
+  }
+  std::string body = "\x12";
+  put_varint(body, response.body.size());
+  response.body = body + response.body;
+  response.content_type = "application/x-protobuf";
+  return response;
+}
+
+}  // namespace
+
+ServerResponse push(Call& call) { return run(call, wire::PushForm::kAuto); }
+ServerResponse push_legacy(Call& call) { return run(call, wire::PushForm::kLegacy); }
+ServerResponse push_otlp(Call& call) { return as_otlp(run(call, wire::PushForm::kOtlp)); }
+
+ServerResponse marks(Call& call) {
+  const std::string agent(call.params.get("agent"));
+  if (agent.empty()) return error_response(base::invalid_argument("parameter 'agent' is missing"));
+  return ServerResponse::json(marks_to_json(call.api.deps.store->marks(call.tenant, agent)));
+}
+
+}  // namespace skald::query::api

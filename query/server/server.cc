@@ -1,0 +1,105 @@
+#include "query/server/server.h"
+
+#include <spdlog/spdlog.h>
+
+#include <mutex>
+
+namespace skald::query::server {
+
+struct Server::Impl {
+  ServerConfig config;
+  std::string config_path;
+  std::mutex reload_mutex;
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<api::Api> api;
+  std::unique_ptr<net::HttpServer> http;
+  bool stopped = false;
+
+  base::Status open();
+  base::Status reload();
+  void stop();
+  api::ApiDeps api_deps();
+};
+
+base::Status Server::Impl::open() {
+  // The store asks for retention while it runs; it outlives neither api nor this.
+  config.store.retention = [this, initial = config.api](std::string_view tenant) {
+    const auto settings = api != nullptr ? api->settings() : initial;
+    return settings->limits_of(tenant).retention;
+  };
+  SKALD_TRY_ASSIGN(store, store::Store::open(config.store));
+  engine = std::make_unique<Engine>(*store, base::Clock::system(), config.engine);
+  api = std::make_unique<api::Api>(api_deps(), config.api);
+  config.http.lanes = api::Api::lanes(config.query_threads);
+  config.http.lane_of = api::Api::lane_of;
+  SKALD_TRY_ASSIGN(http, net::HttpServer::start(config.http, [this](net::ServerRequest& request) {
+                     return api->handle(request);
+                   }));
+  api->set_ready(true);
+  return {};
+}
+
+api::ApiDeps Server::Impl::api_deps() {
+  api::ApiDeps deps;
+  deps.store = store.get();
+  deps.engine = engine.get();
+  deps.reload = [this] { return reload(); };
+  deps.server_stats = [this] { return http->stats(); };
+  deps.set_log_level = [](const std::string& level) {
+    const auto parsed = spdlog::level::from_str(level);
+    if (parsed == spdlog::level::off && level != "off") return false;
+    spdlog::set_level(parsed);
+    return true;
+  };
+  deps.log_level = [] {
+    const auto name = spdlog::level::to_string_view(spdlog::get_level());
+    return std::string(name.data(), name.size());
+  };
+  return deps;
+}
+
+base::Status Server::Impl::reload() {
+  std::lock_guard lock(reload_mutex);
+  SKALD_TRY_ASSIGN(ServerConfig fresh, load_config(config_path));
+  SKALD_TRY(http->reload_tls());
+  api->set_settings(fresh.api);
+  spdlog::set_level(spdlog::level::from_str(fresh.log_level));
+  spdlog::info("configuration reloaded");
+  return {};
+}
+
+void Server::Impl::stop() {
+  if (stopped) return;
+  stopped = true;
+  if (api != nullptr) api->stop();
+  if (http != nullptr) http->stop(config.drain_ns);
+  if (store == nullptr) return;
+  if (const base::Status status = store->flush(); !status.ok())
+    spdlog::error("flush at stop: {}; the write-ahead log has the entries", status.to_string());
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Server::~Server() {
+  stop();
+  // Closes the store while retention may still be asked for.
+  impl_->http.reset();
+  impl_->engine.reset();
+  impl_->store.reset();
+}
+
+base::Result<std::unique_ptr<Server>> Server::start(ServerConfig config, std::string config_path) {
+  auto impl = std::make_unique<Impl>();
+  impl->config = std::move(config);
+  impl->config_path = std::move(config_path);
+  std::unique_ptr<Server> server(new Server(std::move(impl)));
+  SKALD_TRY(server->impl_->open());
+  return server;
+}
+
+std::string Server::url() const { return impl_->http->url(); }
+base::Status Server::reload() { return impl_->reload(); }
+void Server::stop() { impl_->stop(); }
+
+}  // namespace skald::query::server
