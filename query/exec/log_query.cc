@@ -85,6 +85,7 @@ class LogVisitor final : public store::BlockVisitor {
         context_(context),
         streams_(streams),
         best_(best),
+        pushdown_(pipeline.order, pipeline.filters, nullptr, streams),
         forward_(context.request.direction == model::Direction::kForward) {
     for (unsigned i = 0; i < workers; ++i) rows_.push_back(std::make_unique<Row>(hints));
   }
@@ -96,10 +97,8 @@ class LogVisitor final : public store::BlockVisitor {
   base::Status visit(store::Block& block, unsigned worker) override {
     SKALD_TRY(context_.check());
     SKALD_TRY_ASSIGN(store::Selection selection, block.select());
-    for (const store::LineFilter& filter : pipeline_.filters.filters) {
-      if (selection.none()) return {};
-      SKALD_TRY(block.filter_lines(filter, selection));
-    }
+    // Columns take out what cannot pass; what is left goes through the whole pipeline.
+    SKALD_TRY(plan::BlockPass(pushdown_, block).filter(selection));
     if (selection.none()) return {};
     SKALD_TRY_ASSIGN(const auto times, block.timestamps());
     // Best rows first, in batches, so that lines which the limit leaves out are never read.
@@ -167,6 +166,7 @@ class LogVisitor final : public store::BlockVisitor {
   QueryContext& context_;
   std::span<const store::StreamInfo> streams_;
   Best& best_;
+  const plan::Pushdown pushdown_;
   const bool forward_;
   std::vector<std::unique_ptr<Row>> rows_;
 };

@@ -1,9 +1,11 @@
 #include "query/exec/range_query.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "proto/gotext/duration.h"
 #include "proto/gotext/number.h"
+#include "query/exec/column_samples.h"
 #include "query/exec/limits.h"
 #include "query/exec/range_state.h"
 #include "query/exec/scan_support.h"
@@ -22,6 +24,8 @@ struct RangePlan {
   GroupSpec groups;
   Hints hints;
   bool sample_bytes = false;  // the value is the line's length
+  plan::MetricNeeds needs;    // of the column path
+  bool columns = false;       // the column path may serve
 };
 
 base::Result<std::unique_ptr<Stage>> compile_post_filters(const logql::Unwrap& unwrap) {
@@ -51,6 +55,14 @@ base::Result<std::unique_ptr<Stage>> compile_post_filters(const logql::Unwrap& u
   return std::unique_ptr<Stage>(std::make_unique<All>(std::move(filters)));
 }
 
+// Series that keep all labels but some are the row engine's.
+void plan_columns(const logql::RangeAggregation& expr, RangePlan& out) {
+  out.needs.grouped = out.groups.none || !out.groups.labels.empty();
+  if (!out.groups.none) out.needs.by = out.groups.labels;
+  if (expr.range.unwrap) out.needs.unwrap = &*expr.range.unwrap;
+  out.columns = !out.groups.without;
+}
+
 base::Result<RangePlan> make_plan(const logql::RangeAggregation& expr,
                                   const logql::Grouping* outer) {
   RangePlan out;
@@ -68,6 +80,7 @@ base::Result<RangePlan> make_plan(const logql::RangeAggregation& expr,
     out.groups.none = grouping->labels.empty() && !grouping->without;
   }
   if (expr.op == RangeOp::kAbsent) out.groups.none = true;
+  plan_columns(expr, out);
   Hints::MetricNeeds needs;
   for (const auto& stage : out.pipeline.stages) stage->required_labels(needs.required);
   if (expr.range.unwrap) {
@@ -104,6 +117,13 @@ base::Result<double> convert(const logql::Unwrap& unwrap, std::string_view text)
   return base::internal("unknown conversion");
 }
 
+// Aggregations whose state is a count or a sum.
+bool takes_counts(const logql::RangeAggregation& expr) {
+  if (expr.range.unwrap) return false;
+  return expr.op == RangeOp::kCount || expr.op == RangeOp::kAbsent || expr.op == RangeOp::kRate ||
+         expr.op == RangeOp::kBytes || expr.op == RangeOp::kBytesRate;
+}
+
 // One worker's part.
 struct Worker {
   Worker(const RangePlan& plan, const Windows& windows, QueryContext& context)
@@ -122,10 +142,13 @@ class RangeVisitor final : public store::BlockVisitor {
       : plan_(plan), windows_(windows), context_(context), streams_(streams) {
     for (unsigned i = 0; i < workers; ++i)
       workers_.push_back(std::make_unique<Worker>(plan, windows, context));
+    if (plan.columns)
+      pushdown_.emplace(plan.pipeline.order, plan.pipeline.filters, &plan.needs, streams);
   }
 
   base::Status visit(store::Block& block, unsigned worker) override {
     SKALD_TRY(context_.check());
+    if (pushdown_) return visit_columns(block, *workers_[worker]);
     SKALD_TRY_ASSIGN(store::Selection selection, block.select());
     for (const store::LineFilter& filter : plan_.pipeline.filters.filters) {
       if (selection.none()) return {};
@@ -156,6 +179,36 @@ class RangeVisitor final : public store::BlockVisitor {
   }
 
  private:
+  base::Status visit_columns(store::Block& block, Worker& worker) {
+    const auto series_of = [&](const model::Labels& labels) {
+      return worker.keys.of_labels(labels);
+    };
+    const ColumnSampler sampler{.plan = *pushdown_,
+                                .windows = windows_,
+                                .context = context_,
+                                .sample_bytes = plan_.sample_bytes,
+                                .unwrap = plan_.expr->range.unwrap.has_value(),
+                                .countable = takes_counts(*plan_.expr)};
+    plan::BlockPass pass(*pushdown_, block);
+    SKALD_TRY_ASSIGN(const bool counted,
+                     sampler.count_whole(pass, block, series_of, *worker.state));
+    if (counted) return {};
+    SKALD_TRY_ASSIGN(store::Selection selection, block.select());
+    const std::uint32_t selected = selection.count();
+    SKALD_TRY_ASSIGN(const auto outcome, pass.filter(selection));
+    if (selection.none()) {
+      context_.lines += selected;
+      return {};
+    }
+    if (outcome == plan::BlockPass::Outcome::kDecided) {
+      SKALD_TRY_ASSIGN(const bool sampled,
+                       sampler.sample(pass, block, selection, series_of, *worker.state));
+      context_.lines += sampled ? selected : selected - selection.count();
+      if (sampled) return {};
+    }
+    return rows(block, selection, worker);
+  }
+
   base::Status rows(store::Block& block, const store::Selection& selection, Worker& worker) {
     SKALD_TRY_ASSIGN(const auto times, block.timestamps());
     SKALD_TRY_ASSIGN(const auto streams, block.streams());
@@ -217,6 +270,7 @@ class RangeVisitor final : public store::BlockVisitor {
   QueryContext& context_;
   std::span<const store::StreamInfo> streams_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::optional<plan::Pushdown> pushdown_;  // the column path
 };
 
 // The labels that a missing series has: those of equality matchers, as far as unambiguous.

@@ -278,6 +278,8 @@ base::Result<ExprPtr> Parser::range_aggregation(RangeOp op) {
     parameter = std::move(lexer_.text);
     advance();
     SKALD_TRY(expect(Token::kComma));
+  } else if (!at(Token::kOpenBrace) && !at(Token::kOpenParen)) {
+    return unexpected({Token::kNumber, Token::kOpenBrace, Token::kOpenParen});
   }
   SKALD_TRY_ASSIGN(out.range, log_range());
   if (!at(Token::kCloseParen)) return unexpected({Token::kCloseParen});

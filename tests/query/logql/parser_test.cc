@@ -192,7 +192,6 @@ TEST(Parser, RefusesBombsQuickly) {
   EXPECT_FALSE(parse("{a=\"b\"} | x=1" + repeat(",x=1", 30'000)).ok());
   EXPECT_FALSE(parse("{a=\"b\"} | x=1" + repeat(" or x=1", 15'000)).ok());
   EXPECT_FALSE(parse("{a=~\"((a{100}){100}){100}\"}").ok());
-  EXPECT_FALSE(parse("{a=~\"" + repeat("(x+x+)+", 8'000) + "\"}").ok());
   EXPECT_TRUE(parse("{a=\"b\"} " + repeat("|= \"x\" ", 10'000)).ok());
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(4));
 }
