@@ -11,11 +11,25 @@ namespace {
 
 constexpr std::size_t kFlushBytes = 32U << 10;
 
+// Later sources win; empty values stay, as in the pipeline's result.
 model::Labels folded(const LogStream& stream, const LogEntry& entry) {
-  model::Labels labels = stream.labels;
-  for (const auto& [name, value] : entry.metadata) labels.set(name, value);
-  for (const auto& [name, value] : entry.parsed) labels.set(name, value);
-  return labels;
+  if (entry.metadata.empty() && entry.parsed.empty()) return stream.labels;
+  std::vector<model::Labels::Pair> pairs;
+  const auto add = [&pairs](const model::Labels& labels, const model::Labels* over,
+                            const model::Labels* over_too) {
+    for (const model::Labels::Pair& pair : labels) {
+      const auto names = [&pair](const model::Labels* other) {
+        return other != nullptr &&
+               std::any_of(other->begin(), other->end(),
+                           [&pair](const auto& o) { return o.first == pair.first; });
+      };
+      if (!names(over) && !names(over_too)) pairs.push_back(pair);
+    }
+  };
+  add(stream.labels, &entry.metadata, &entry.parsed);
+  add(entry.metadata, &entry.parsed, nullptr);
+  add(entry.parsed, nullptr, nullptr);
+  return model::Labels::from_result(std::move(pairs));
 }
 
 class ResultWriter {
