@@ -99,17 +99,19 @@ bool conforms(const DecimalColumn& column, Decimal& value) {
 void put_exceptions(Values values, const std::vector<bool>& bad, PageWriter& pages,
                     std::string& spec) {
   std::string list;
-  std::uint64_t count = 0;
+  std::vector<std::string_view> listed;
   std::size_t last = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (!bad[i]) continue;
+    listed.push_back(values[i]);
     put_varint(list, i - last);
     base::put_bytes(list, values[i]);
     last = i;
-    ++count;
   }
-  put_varint(spec, count);
-  if (count > 0) pages.put(list, Content::kText, spec);
+  put_varint(spec, listed.size());
+  if (listed.empty()) return;
+  put_stamp(listed, spec);
+  pages.put(list, Content::kText, spec);
 }
 
 std::optional<EncodedColumn> encode_decimal(EncodeContext& context, const ColumnInput& input) {

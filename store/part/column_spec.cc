@@ -12,10 +12,64 @@ namespace {
 constexpr std::uint64_t kWordsMax = 1U << 26;  // words of one column
 
 base::Status parse_stamp(base::ByteReader& reader, ColumnSpec& out) {
-  out.has_stamp = true;
   for (std::uint64_t& word : out.bytes.words()) word = reader.read_le<std::uint64_t>();
   out.longest = reader.read_varint();
   return {};
+}
+
+void add_to_stamp(std::string_view value, ColumnSpec& out) {
+  out.bytes.add(value);
+  out.longest = std::max<std::uint64_t>(out.longest, value.size());
+}
+
+// The stamp of a column that stores none, from what is known of it.
+void derive_stamp(ColumnSpec& out) {
+  switch (out.encoding) {
+    case Encoding::kConstant: add_to_stamp(out.text, out); break;
+    case Encoding::kTimestamp:
+      out.bytes.add("0123456789-:");
+      out.bytes.add(out.format.suffix);
+      out.bytes.add(static_cast<unsigned char>(out.format.separator));
+      out.bytes.add(static_cast<unsigned char>(out.format.point));
+      out.longest = out.format.size();
+      break;
+    case Encoding::kUuid:
+      out.bytes.add("0123456789abcdef-");
+      out.longest = kUuidTextBytes;
+      break;
+    case Encoding::kHex:
+      out.bytes.add("0123456789abcdef");
+      out.longest = std::uint64_t{out.width} * 2;
+      break;
+    case Encoding::kIpv4:
+      out.bytes.add("0123456789.");
+      out.longest = 15;
+      break;
+    case Encoding::kDigits:
+      out.bytes.add("0123456789");
+      out.longest = out.width;
+      break;
+    case Encoding::kDerived:
+      out.bytes = out.children[0].bytes;
+      out.longest = out.children[0].longest;
+      break;
+    case Encoding::kTemplate:
+      for (const TemplateSpec& spec : out.templates) {
+        std::uint64_t size = 0;
+        for (const std::string_view literal : spec.literals) {
+          out.bytes.add(literal);
+          size += literal.size();
+        }
+        for (std::size_t v = 0; v + 1 < spec.literals.size(); ++v) {
+          const ColumnSpec& child = out.children[spec.first_child + v];
+          out.bytes.add(child.bytes);
+          size += std::min(child.longest, kLineBytesMax);
+        }
+        out.longest = std::max(out.longest, size);
+      }
+      break;
+    default: break;
+  }
 }
 
 base::Status parse_ints(base::ByteReader& reader, const GroupShared& shared, ColumnSpec& out) {
@@ -37,7 +91,16 @@ base::Status parse_decimal_spec(base::ByteReader& reader, const GroupShared& sha
   const std::uint64_t exceptions = reader.read_varint();
   bool ok = exceptions <= out.rows;
   out.exceptions = static_cast<std::uint32_t>(exceptions);
-  if (exceptions > 0) out.page = PageRef::parse(reader, ok);
+  out.bytes.add("0123456789.-");
+  out.longest = kDecimalTextMax;
+  if (exceptions > 0) {
+    ColumnSpec listed;
+    SKALD_TRY(parse_stamp(reader, listed));
+    out.page = PageRef::parse(reader, ok);
+    out.exception_bytes = listed.bytes;
+    out.bytes.add(listed.bytes);
+    out.longest = std::max<std::uint64_t>(out.longest, listed.longest);
+  }
   return ok ? base::Status() : shared.source.damaged("decimal exceptions");
 }
 
@@ -97,17 +160,7 @@ base::Status parse_words(base::ByteReader& reader, const GroupShared& shared, Co
   return {};
 }
 
-bool only(std::string_view text, std::string_view set, bool fold) {
-  return std::all_of(text.begin(), text.end(), [&](char c) {
-    return set.find(c) != std::string_view::npos ||
-           (fold && c >= 'a' && c <= 'z' &&
-            set.find(static_cast<char>(c & ~0x20)) != std::string_view::npos);
-  });
-}
-
 bool may_be_uuid(const TextTest& test, const GroupShared& shared) {
-  if (test.text.size() > kUuidTextBytes || !only(test.text, "0123456789abcdef-", test.fold))
-    return false;
   if (test.text.size() < kUuidTextBytes) return test.op != TextTest::Op::kEquals;
   Uuid uuid;
   return parse_uuid(test.text.data(), uuid) && shared.may_have_uuid(uuid);
@@ -190,9 +243,12 @@ base::Status parse_entries(base::ByteReader& reader, const GroupShared& shared, 
     return shared.source.damaged("dictionary header");
   out.entries.count = static_cast<std::uint32_t>(count);
   out.entries.inlined = inlined == 1;
-  if (out.entries.inlined)
-    return split_entries(reader.read_bytes(), out.entries.count, shared.source,
-                         out.entries.entries);
+  if (out.entries.inlined) {
+    SKALD_TRY(
+        split_entries(reader.read_bytes(), out.entries.count, shared.source, out.entries.entries));
+    for (const std::string_view entry : out.entries.entries) add_to_stamp(entry, out);
+    return {};
+  }
   SKALD_TRY(parse_stamp(reader, out));
   bool ok = true;
   out.entries.page = PageRef::parse(reader, ok);
@@ -252,42 +308,36 @@ base::Status parse_column(base::ByteReader& reader, std::uint32_t rows, const Gr
       break;
     }
   }
-  return ok && !reader.failed() ? base::Status() : source.damaged("column header");
+  if (!ok || reader.failed()) return source.damaged("column header");
+  derive_stamp(out);
+  return {};
 }
 
 bool may_pass(const ColumnSpec& column, const TextTest& test, const GroupShared& shared) {
   if (column.rows == 0) return false;
-  if (column.has_stamp && column.encoding != Encoding::kWords &&
-      (test.text.size() > column.longest || !column.bytes.covers(test.text, test.fold)))
-    return false;
+  if (column.encoding == Encoding::kWords) return may_be_words(column, test);
+  if (test.text.size() > column.longest || !column.bytes.covers(test.text, test.fold)) return false;
   switch (column.encoding) {
     case Encoding::kConstant: return test.matches(column.text);
     case Encoding::kDictionary:
       return !column.entries.inlined ||
              std::any_of(column.entries.entries.begin(), column.entries.entries.end(),
                          [&](std::string_view entry) { return test.matches(entry); });
-    case Encoding::kText: return true;
     case Encoding::kDecimal:
-      return column.exceptions > 0 ||
-             (test.text.size() <= kDecimalTextMax && only(test.text, "0123456789.-", test.fold));
-    case Encoding::kTimestamp: {
-      if (test.text.size() > column.format.size()) return false;
-      std::string set = "0123456789-:,.T " + column.format.suffix;
-      set.push_back(column.format.separator);
-      set.push_back(column.format.point);
-      return only(test.text, set, test.fold);
-    }
+      return column.exceptions == 0 || may_be_number(test) ||
+             column.exception_bytes.covers(test.text, test.fold);
     case Encoding::kUuid: return may_be_uuid(test, shared);
     case Encoding::kHex:
-      return test.text.size() <= column.width * 2 && only(test.text, "0123456789abcdef", test.fold);
-    case Encoding::kIpv4: return test.text.size() <= 15 && only(test.text, "0123456789.", false);
-    case Encoding::kDigits:
-      return test.text.size() <= column.width && only(test.text, "0123456789", false);
+      return test.op != TextTest::Op::kEquals || test.text.size() == column.longest;
     case Encoding::kTemplate: return may_be_template(column, test, shared);
-    case Encoding::kWords: return may_be_words(column, test);
     case Encoding::kDerived: return may_pass(column.children[0], test, shared);
+    default: return true;
   }
-  return true;
+}
+
+bool may_be_number(const TextTest& test) {
+  return std::all_of(test.text.begin(), test.text.end(),
+                     [](char c) { return (c >= '0' && c <= '9') || c == '.' || c == '-'; });
 }
 
 }  // namespace skald::store::part

@@ -33,8 +33,8 @@ struct TemplateSpec {
 struct ColumnSpec {
   Encoding encoding = Encoding::kConstant;
   std::uint32_t rows = 0;
-  std::string_view text;   // kConstant
-  bool has_stamp = false;  // kText, kTemplate, kWords, paged kDictionary
+  std::string_view text;  // kConstant
+  // What no value goes beyond; of the entries only in kWords.
   ByteSet bytes;
   std::uint64_t longest = 0;
   Ints ints;                     // ids, sizes, mantissas, differences, addresses, numbers
@@ -42,6 +42,7 @@ struct ColumnSpec {
   EntriesSpec entries;           // kDictionary, kWords
   PageRef page;                  // kText: bytes; kHex: bytes; kDecimal: exceptions
   std::uint32_t exceptions = 0;  // kDecimal
+  ByteSet exception_bytes;
   unsigned scale = 0;
   DecimalRule rule = DecimalRule::kFixed;
   std::int64_t min = 0, max = 0;  // mantissas
@@ -78,6 +79,9 @@ base::Status parse_entries(base::ByteReader& reader, const GroupShared& shared, 
 // Reads the list of a paged dictionary; entries borrow from `page`.
 base::Status split_entries(std::string_view list, std::uint32_t count, const PageSource& source,
                            std::vector<std::string_view>& out);
+
+// False: no decimal that is written by rule passes.
+bool may_be_number(const TextTest& test);
 
 // False proves that no value of the column passes the test. Never reads a page except the UUID
 // filter.

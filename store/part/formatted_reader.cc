@@ -86,6 +86,14 @@ class DecimalReader final : public FormattedReader {
     return {};
   }
 
+  base::Status filter_text(const TextTest& test, const Selection& among, Selection& hits) override {
+    if (may_be_number(test)) return FormattedReader::filter_text(test, among, hits);
+    SKALD_TRY(load());
+    for (const auto& [row, text] : exceptions_)
+      if (among.test(row) && test.matches(text)) hits.set(row);
+    return {};
+  }
+
   base::Status read_numbers(const Selection& selection, std::vector<double>& out) override {
     if (spec_.exceptions > 0) return ColumnReader::read_numbers(selection, out);
     SKALD_TRY(load());

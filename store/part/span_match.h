@@ -115,8 +115,8 @@ class SpanFinder {
   void from_value(std::uint32_t i) {
     const std::string_view literal = literals_[i];
     if (i == 0 || literal.empty()) return;
-    for (std::size_t a = 1; a < needle_.size(); ++a) {
-      if (needle_[a] != first(literal)) continue;
+    const char head = first(literal);
+    for (std::size_t a = needle_.find(head, 1); a < needle_.size(); a = needle_.find(head, a + 1)) {
       const std::size_t size = std::min(literal.size(), needle_.size() - a);
       if (!same(literal.substr(0, size), needle_.substr(a, size))) continue;
       const TextTest ends{TextTest::Op::kSuffix, fold_, needle_.substr(0, a)};
@@ -133,10 +133,11 @@ class SpanFinder {
   // The needle begins in literal `i` and leaves it at its end.
   void from_literal(std::uint32_t i) {
     const std::string_view literal = literals_[i];
-    for (std::size_t o = 0; o < literal.size(); ++o) {
+    std::size_t o = literal.size() < needle_.size() ? 0 : literal.size() - needle_.size() + 1;
+    for (; o < literal.size(); ++o) {
+      if (!fold_) o = std::min(literal.find(needle_[0], o), literal.size());
       const std::size_t size = literal.size() - o;
-      if (size >= needle_.size()) continue;
-      if (first(literal.substr(o)) != needle_[0]) continue;
+      if (size == 0 || first(literal.substr(o)) != needle_[0]) continue;
       if (same(literal.substr(o), needle_.substr(0, size))) follow(i, needle_.substr(size));
     }
   }
