@@ -39,23 +39,44 @@ class Tokenizer {
       if (!is_alnum(c)) {
         out.skeleton.push_back(c);
         ++at_;
+        if (c == '=' && !assigned(out)) return false;
         continue;
       }
       const std::size_t literal = literal_size();
       out.skeleton.append(text_, at_, literal);
       at_ += literal;
       const std::size_t variable = literal == 0 || starts_variable_ ? variable_size() : 0;
-      if (variable == 0) continue;
-      if (!out.skeleton.empty() && out.skeleton.back() == kMark) return false;
-      out.skeleton.push_back(kMark);
-      out.variables.push_back(text_.substr(at_, variable));
-      if (out.variables.size() > kTemplateVariablesMax) return false;
-      at_ += variable;
+      if (variable != 0 && !take(variable, out)) return false;
     }
     return true;
   }
 
  private:
+  bool take(std::size_t size, Tokens& out) {
+    if (!out.skeleton.empty() && out.skeleton.back() == kMark) return false;
+    out.skeleton.push_back(kMark);
+    out.variables.push_back(text_.substr(at_, size));
+    at_ += size;
+    return out.variables.size() <= kTemplateVariablesMax;
+  }
+
+  // key=value and key="some value": the value is a variable whatever it holds.
+  bool assigned(Tokens& out) {
+    std::size_t end = at_;
+    if (end < text_.size() && text_[end] == '"') {
+      out.skeleton.push_back('"');
+      ++at_;
+      for (end = at_; end < text_.size() && text_[end] != '"'; ++end)
+        if (text_[end] == '\\') ++end;
+      if (end >= text_.size()) return true;  // never closed: go on as usual
+    } else {
+      while (end < text_.size() &&
+             std::string_view(" \t,;&)]}\"").find(text_[end]) == std::string_view::npos)
+        ++end;
+    }
+    return end == at_ || take(end - at_, out);
+  }
+
   // Literal bytes at the start of a run of letters and digits.
   std::size_t literal_size() {
     starts_variable_ = false;
@@ -145,8 +166,8 @@ std::optional<Grouping> group_rows(std::span<const std::string_view> values) {
     const std::size_t found = id != StringTable::kFull ? tokens.variables.size() : 0;
     grouping.counts.push_back(static_cast<std::uint8_t>(found));
     for (std::size_t v = 0; v < found; ++v) grouping.variables.push_back(tokens.variables[v]);
-    if (i == 512 && owned.size() > 300) return std::nullopt;
-    if (misses > values.size() / 4) return std::nullopt;
+    if (i == 512 && owned.size() > 450) return std::nullopt;
+    if (misses > values.size() / 4 * 3) return std::nullopt;
   }
   const std::string whole(1, kMark);
   std::vector<std::uint32_t> by_count(owned.size());
@@ -163,7 +184,7 @@ std::optional<Grouping> group_rows(std::span<const std::string_view> values) {
     grouping.skeletons.push_back(owned[id]);
     covered += counts[id];
   }
-  if (covered * 4 < values.size() * 3) return std::nullopt;
+  if (covered * 4 < values.size()) return std::nullopt;
   grouping.rows.resize(grouping.skeletons.size());
   for (std::uint32_t& id : ids) {
     id = id == StringTable::kFull ? 0 : kept[id];
