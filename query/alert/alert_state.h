@@ -20,12 +20,12 @@ std::string_view to_string(AlertState state);
 
 struct Alert {
   AlertState state = AlertState::kPending;
-  model::Labels labels;        // with alertname
+  model::Labels labels;  // with alertname
   model::Labels annotations;
   double value = 0;
   std::int64_t active_at_ns = 0;
-  std::int64_t fired_at_ns = 0;           // 0: never
-  std::int64_t resolved_at_ns = 0;        // 0: still active
+  std::int64_t fired_at_ns = 0;     // 0: never
+  std::int64_t resolved_at_ns = 0;  // 0: still active
   std::int64_t last_sent_at_ns = 0;
   std::int64_t valid_until_ns = 0;
   std::int64_t keep_firing_since_ns = 0;
@@ -61,8 +61,8 @@ class AlertSet {
   void restore(std::vector<Alert> alerts, const AlertTiming& timing, std::int64_t saved_at_ns,
                std::int64_t now_ns, std::int64_t grace_ns);
 
-  AlertState state() const;                      // the highest of its alerts
-  std::vector<const Alert*> active() const;      // pending and firing, ordered by labels
+  AlertState state() const;                  // the highest of its alerts
+  std::vector<const Alert*> active() const;  // pending and firing, ordered by labels
   const std::map<model::Labels, Alert>& all() const noexcept { return alerts_; }
 
  private:

@@ -47,8 +47,7 @@ struct Delivery::Impl {
     wake.wait(lock, [&] { return stopping || !queue.empty(); });
     std::vector<DeliveryItem> batch;
     while (!stopping && !queue.empty() && batch.size() < options.batch_max) {
-      if (options.tenant_header && !batch.empty() && queue.front().tenant != batch[0].tenant)
-        break;
+      if (options.tenant_header && !batch.empty() && queue.front().tenant != batch[0].tenant) break;
       batch.push_back(std::move(queue.front()));
       queue.pop_front();
     }
@@ -168,9 +167,8 @@ void Delivery::push(std::vector<DeliveryItem> items) {
 
 bool Delivery::flush(std::int64_t timeout_ns) {
   std::unique_lock lock(impl_->mutex);
-  return impl_->idle.wait_for(lock, std::chrono::nanoseconds(timeout_ns), [&] {
-    return impl_->queue.empty() && !impl_->busy;
-  });
+  return impl_->idle.wait_for(lock, std::chrono::nanoseconds(timeout_ns),
+                              [&] { return impl_->queue.empty() && !impl_->busy; });
 }
 
 DeliveryStats Delivery::stats() const {

@@ -23,12 +23,12 @@ struct DeliveryItem {
 
 struct DeliveryOptions {
   Target target;
-  std::string path;                    // appended to target.url
+  std::string path;  // appended to target.url
   std::vector<std::pair<std::string, std::string>> headers;
-  bool tenant_header = false;          // X-Scope-OrgID; then a batch holds one tenant's items
-  std::size_t queue_max = 10'000;      // items; the oldest go first
+  bool tenant_header = false;      // X-Scope-OrgID; then a batch holds one tenant's items
+  std::size_t queue_max = 10'000;  // items; the oldest go first
   std::size_t batch_max = 256;
-  std::int64_t give_up_ns = 0;         // a batch is dropped after trying for this long; 0: never
+  std::int64_t give_up_ns = 0;  // a batch is dropped after trying for this long; 0: never
   std::int64_t backoff_min_ns = 100 * base::kNsPerMs;
   std::int64_t backoff_max_ns = 5 * base::kNsPerSecond;
   std::function<std::string(const std::vector<DeliveryItem>&)> encode;

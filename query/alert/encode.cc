@@ -85,8 +85,8 @@ std::string explore_url(std::string_view external_url, std::string_view datasour
   query += "\"expr\":";
   append_json(query, expr);
   query += ",\"queryType\":\"range\"}";
-  return std::string(external_url) + "/explore?left=" +
-         gotext::query_escape("{\"queries\":[" + query + "]}");
+  return std::string(external_url) +
+         "/explore?left=" + gotext::query_escape("{\"queries\":[" + query + "]}");
 }
 
 std::string encode_series(const RecordedSample& sample) {

@@ -20,7 +20,7 @@ struct ExpandData {
   const model::Labels* labels = nullptr;           // with __name__, if the result had one
   const model::Labels* external_labels = nullptr;  // may be null
   double value = 0;
-  gotext::AlertContext context;                    // query, external_url, timestamp_ms
+  gotext::AlertContext context;  // query, external_url, timestamp_ms
 };
 
 // The texts of one map (labels or annotations), in its order.

@@ -108,8 +108,8 @@ std::vector<AlertCandidate> Group::expand(Work& work, const std::vector<RuleSamp
   data.context.path_prefix = settings_.path_prefix;
   data.context.timestamp_ms = slot_ns / base::kNsPerMs;
   std::size_t queries_left = 0;
-  data.context.query = [&](const std::string& text)
-      -> base::Result<std::vector<gotext::AlertContext::Sample>> {
+  data.context.query =
+      [&](const std::string& text) -> base::Result<std::vector<gotext::AlertContext::Sample>> {
     if (queries_left == 0) return base::resource_exhausted("too many queries in one template");
     --queries_left;
     SKALD_TRY_ASSIGN(const auto samples, raw_query(key_.tenant, text, slot_ns));

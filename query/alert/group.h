@@ -32,7 +32,7 @@ struct RecordedSample {
   model::Labels labels;  // with __name__
   double value = 0;
   std::int64_t timestamp_ms = 0;
-  bool stale = false;    // the series ended: Prometheus' stale marker
+  bool stale = false;  // the series ended: Prometheus' stale marker
   bool alert_series = false;
 };
 
@@ -46,7 +46,7 @@ struct GroupOutput {
 };
 
 struct GroupSettings {
-  std::int64_t interval_ns = 0;       // resolved: never 0
+  std::int64_t interval_ns = 0;  // resolved: never 0
   std::int64_t query_offset_ns = 0;
   std::int64_t resend_delay_ns = 0;
   std::string external_url, path_prefix;
@@ -56,11 +56,11 @@ struct GroupSettings {
 struct RuleStatus {
   Rule rule;
   bool evaluated = false;
-  std::string last_error;      // health is "err" if not empty
+  std::string last_error;  // health is "err" if not empty
   std::int64_t last_evaluation_ns = 0;
   double evaluation_seconds = 0;
   AlertState state = AlertState::kInactive;
-  std::vector<Alert> alerts;   // pending and firing
+  std::vector<Alert> alerts;  // pending and firing
 };
 
 struct GroupCounters {
@@ -72,7 +72,7 @@ struct GroupCounters {
 
 struct SavedAlerts {
   GroupKey group;
-  std::string rule;                  // name
+  std::string rule;  // name
   TextMap rule_labels;
   std::vector<Alert> alerts;
 };
@@ -96,8 +96,8 @@ class Group {
 
   // Takes alerts and counters of the group it replaces, rule by rule (name and labels).
   void inherit(Group& from);
-  void restore(const std::vector<SavedAlerts>& saved, std::int64_t saved_at_ns,
-               std::int64_t now_ns, std::int64_t grace_ns);
+  void restore(const std::vector<SavedAlerts>& saved, std::int64_t saved_at_ns, std::int64_t now_ns,
+               std::int64_t grace_ns);
   void save(std::vector<SavedAlerts>& out) const;
   // The series of the last evaluation, as stale: when the group goes away.
   std::vector<RecordedSample> end_series(std::int64_t now_ns);

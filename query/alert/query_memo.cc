@@ -76,8 +76,8 @@ QueryMemo::Shared QueryMemo::ask(const std::string& tenant, const std::string& t
     }
     ++asked_;
   }
-  auto result = std::make_shared<const base::Result<std::vector<RuleSample>>>(
-      query_(tenant, text, at));
+  auto result =
+      std::make_shared<const base::Result<std::vector<RuleSample>>>(query_(tenant, text, at));
   const std::lock_guard lock(mutex_);
   if (at == instant_ && results_.size() < kQueryMemoMax) results_.emplace(key, result);
   return result;

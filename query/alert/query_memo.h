@@ -30,7 +30,7 @@ class QueryMemo {
   // How an expression is answered: ask `text`, then keep what compares.
   struct Plan {
     std::string text;
-    int op = -1;               // logql::BinaryOp, or -1: as it is
+    int op = -1;  // logql::BinaryOp, or -1: as it is
     double threshold = 0;
     bool literal_left = false;
   };

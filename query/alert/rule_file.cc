@@ -31,8 +31,7 @@ class Reader {
   template <typename F>
   void map(const YAML::Node& node, const char* what, std::initializer_list<std::string_view> known,
            F&& field) {
-    if (!node.IsMap())
-      return fail(node.Mark(), std::string(what) + " must be a map of fields");
+    if (!node.IsMap()) return fail(node.Mark(), std::string(what) + " must be a map of fields");
     std::set<std::string> seen;
     for (const auto& entry : node) {
       if (!entry.first.IsScalar()) {
@@ -94,8 +93,7 @@ class Reader {
         continue;
       }
       if (!out.emplace(entry.first.Scalar(), text(entry.second, entry.first.Scalar())).second)
-        fail(entry.first.Mark(),
-             "mapping key \"" + entry.first.Scalar() + "\" already defined");
+        fail(entry.first.Mark(), "mapping key \"" + entry.first.Scalar() + "\" already defined");
     }
     return out;
   }
@@ -182,8 +180,8 @@ std::optional<std::string> template_problem(const Rule& rule) {
 std::optional<std::string> expression_problem(const Rule& rule, const std::string& group) {
   if (rule.expr.empty()) return "field 'expr' must be set in rule";
   auto parsed = logql::parse(rule.expr);
-  const std::string where = std::string(rule.is_alert() ? "alert" : "record") + " '" +
-                            rule.name() + "' in group '" + group + "'";
+  const std::string where = std::string(rule.is_alert() ? "alert" : "record") + " '" + rule.name() +
+                            "' in group '" + group + "'";
   if (!parsed.ok())
     return "could not parse expression for " + where + ": " +
            std::string(parsed.status().message());
@@ -195,8 +193,7 @@ std::optional<std::string> expression_problem(const Rule& rule, const std::strin
 std::optional<std::string> rule_problem(const Rule& rule, const std::string& group) {
   if (!rule.record.empty() && !rule.alert.empty())
     return "only one of 'record' and 'alert' must be set";
-  if (rule.record.empty() && rule.alert.empty())
-    return "one of 'record' or 'alert' must be set";
+  if (rule.record.empty() && rule.alert.empty()) return "one of 'record' or 'alert' must be set";
   if (auto problem = expression_problem(rule, group)) return problem;
   if (!rule.is_alert()) {
     if (!rule.annotations.empty()) return "invalid field 'annotations' in recording rule";
@@ -244,7 +241,7 @@ bool plain_scalar(std::string_view text) {
   for (const char c : text)
     if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7F) return false;
   // What YAML would read as another type stays text only in quotes.
-  static constexpr std::string_view kWords[] = {"true", "false", "yes", "no",  "on", "off",
+  static constexpr std::string_view kWords[] = {"true", "false", "yes", "no",   "on",  "off",
                                                 "null", "y",     "n",   ".nan", ".inf"};
   std::string lower(text);
   for (char& c : lower)
