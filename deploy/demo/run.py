@@ -25,6 +25,7 @@ import venv_setup
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPO = venv_setup.REPO
 QUERY = '{job="ngx-api"} |= "conversation_started" | json | tier="hybrid_coaching"'
+LEVELS = 'sum by (level) (count_over_time({job="ngx-api"}[5m]))'
 COUNT = 'sum(count_over_time({job="ngx-api"}[30d]))'
 
 
@@ -127,7 +128,15 @@ def written_lines(logs):
 
 
 def first_answer(url):
-    return ask(url, "/loki/api/v1/query_range", query=QUERY, limit=3)["data"]["result"]
+    """Three lines of the query's answer, newest first, once there are so many."""
+    streams = ask(url, "/loki/api/v1/query_range", query=QUERY, limit=3)["data"]["result"]
+    entries = sorted((v for s in streams for v in s["values"]), reverse=True)
+    return [line for _, line in entries] if len(entries) == 3 else None
+
+
+def levels(url):
+    result = ask(url, "/loki/api/v1/query", query=LEVELS)["data"]["result"]
+    return "  ".join(f'{r["metric"].get("level")} {r["value"][1]}' for r in result)
 
 
 def report(url, answer, logs, programs):
@@ -140,10 +149,11 @@ Skald is up.
   output       {programs.log_dir}
 
 First query:   {QUERY}""")
-    for stream in answer:
-        for _, line in stream["values"]:
-            print("  " + line)
-    print(f"""
+    for line in answer:
+        print("  " + line)
+    print(f"""Lines by level: {LEVELS}
+  {levels(url)}
+
 Ask more:      build/release/bin/skaldctl query --addr {url} '{QUERY}'
                curl -sG {url}/loki/api/v1/query_range --data-urlencode 'query={QUERY}'
 Ctrl-C stops everything.""", flush=True)
