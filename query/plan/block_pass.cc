@@ -43,9 +43,9 @@ struct BlockPass::Impl {
     enum class Kind { kStream, kMetadata, kField, kAbsent, kUnknown } kind = Kind::kUnknown;
     std::size_t field = 0;
   };
-  // A label's value per selected row, as a dictionary.
+  // A label's value per selected row, as a dictionary. A parsed field may be there and empty.
   struct Key {
-    std::vector<std::string> values;
+    std::vector<std::optional<std::string>> values;
     std::vector<std::uint32_t> ids;  // empty: every row has values[0]
   };
 
@@ -210,17 +210,23 @@ struct BlockPass::Impl {
       case Source::Kind::kStream: {
         SKALD_TRY_ASSIGN(const auto ids, block.streams());
         for (const store::StreamInfo& stream : plan.streams)
-          key.values.emplace_back(stream.labels.get(name));
+          key.values.push_back(non_empty(stream.labels.get(name)));
         gather(ids, selection, key);
         return true;
       }
       case Source::Kind::kMetadata:
-        for (const model::Labels& set : metadata.sets) key.values.emplace_back(set.get(name));
+        for (const model::Labels& set : metadata.sets)
+          key.values.push_back(non_empty(set.get(name)));
         gather(metadata.ids, selection, key);
         return true;
       case Source::Kind::kField: return read_field_key(source.field, selection, key);
     }
     return false;
+  }
+
+  static std::optional<std::string> non_empty(std::string_view value) {
+    if (value.empty()) return std::nullopt;
+    return std::string(value);
   }
 
   static void gather(std::span<const std::uint32_t> ids, const store::Selection& selection,
@@ -237,7 +243,10 @@ struct BlockPass::Impl {
     key.values.reserve(column.entries.size());
     for (const std::string_view value : column.entries) {
       if (!token && is_changed_by_parser(value)) return false;
-      key.values.emplace_back(token && value == "null" ? std::string_view() : value);
+      if (token && value == "null")
+        key.values.emplace_back();
+      else
+        key.values.emplace_back(std::string(value));
     }
     key.ids = std::move(column.ids);
     if (key.ids.empty() && key.values.size() != 1) {
@@ -265,15 +274,26 @@ struct BlockPass::Impl {
 
 namespace {
 
+// Series of rows while they are found: labels as pairs, and which row has which.
+struct Partition {
+  std::vector<std::vector<model::Labels::Pair>> labels{1};
+  std::vector<std::uint32_t> ids;  // empty: all rows have labels[0]
+};
+
+void add_pair(std::vector<model::Labels::Pair>& labels, const std::string& name,
+              const std::optional<std::string>& value) {
+  if (value) labels.emplace_back(name, *value);
+}
+
 // Refines the groups of rows so far by one more key: rows stay together that have equal keys.
-void refine(const std::string& name, const std::vector<std::string>& values,
-            const std::vector<std::uint32_t>& key_ids, std::size_t rows, RowGroups& groups) {
+void refine(const std::string& name, const std::vector<std::optional<std::string>>& values,
+            const std::vector<std::uint32_t>& key_ids, std::size_t rows, Partition& groups) {
   if (key_ids.empty()) {
-    for (model::Labels& labels : groups.labels) labels.set(name, values.front());
+    for (auto& labels : groups.labels) add_pair(labels, name, values.front());
     return;
   }
   std::unordered_map<std::uint64_t, std::uint32_t> known;
-  std::vector<model::Labels> labels;
+  std::vector<std::vector<model::Labels::Pair>> labels;
   std::vector<std::uint32_t> ids(rows);
   // Neighbouring rows mostly agree, so the last answer is kept.
   std::uint64_t last_pair = ~std::uint64_t{0};
@@ -285,7 +305,7 @@ void refine(const std::string& name, const std::vector<std::string>& values,
       const auto [it, is_new] = known.try_emplace(pair, static_cast<std::uint32_t>(labels.size()));
       if (is_new) {
         labels.push_back(groups.labels[before]);
-        labels.back().set(name, values[key_ids[i]]);
+        add_pair(labels.back(), name, values[key_ids[i]]);
       }
       last_pair = pair;
       last_id = it->second;
@@ -351,8 +371,9 @@ base::Result<bool> BlockPass::values(store::Selection& selection, std::vector<do
   std::vector<std::optional<double>> converted(key.values.size());
   for (std::size_t i = 0; i < key.values.size(); ++i) {
     double number = 0;
-    if (key.values[i].empty()) continue;  // a row without the label has no sample
-    SKALD_TRY_ASSIGN(const bool ok, convert(unwrap.convert, key.values[i], number));
+    // A row without the label, or with an empty one, has no sample.
+    if (!key.values[i] || key.values[i]->empty()) continue;
+    SKALD_TRY_ASSIGN(const bool ok, convert(unwrap.convert, *key.values[i], number));
     if (!ok) return false;
     converted[i] = number;
   }
@@ -378,14 +399,17 @@ base::Result<bool> BlockPass::groups(const store::Selection& selection, RowGroup
     SKALD_TRY(impl_->ungrouped(selection, out));
     return true;
   }
-  out.labels.emplace_back();
+  Partition groups;
   const std::size_t rows = selection.count();
   for (const std::string& name : impl_->plan.needs->by) {
     Impl::Key key;
     SKALD_TRY_ASSIGN(const bool known, impl_->read_key(name, selection, key));
     if (!known) return false;
-    refine(name, key.values, key.ids, rows, out);
+    refine(name, key.values, key.ids, rows, groups);
   }
+  for (auto& pairs : groups.labels)
+    out.labels.push_back(model::Labels::from_result(std::move(pairs)));
+  out.ids = std::move(groups.ids);
   return true;
 }
 
