@@ -64,6 +64,8 @@ function(skald_tests)
       endforeach()
     endif()
     target_link_libraries(${name}_test PRIVATE GTest::gmock GTest::gtest GTest::gtest_main)
+    # A test that ignores simdjson's error code fails on the value it then does not get.
+    target_compile_options(${name}_test PRIVATE -Wno-unused-result)
     target_compile_definitions(${name}_test PRIVATE SKALD_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                                SKALD_BINARY_DIR="${CMAKE_BINARY_DIR}")
     add_test(NAME ${name} COMMAND ${name}_test)
