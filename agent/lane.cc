@@ -134,6 +134,13 @@ void Lane::take_sender_events() {
 }
 
 void Lane::on_ready(const SenderEvent& event) {
+  if (ready_) {  // the Skald became a Loki: make its batches anew
+    is_skald_ = false;
+    for (const std::string& tenant : batcher_->tenants())
+      read_again(tenant, event.numbers, nullptr);
+    batcher_->set_protocol(false);
+    return;
+  }
   ready_ = true;
   is_skald_ = event.is_skald;
   batcher_->set_protocol(is_skald_);
@@ -173,26 +180,40 @@ void Lane::on_ready(const SenderEvent& event) {
 void Lane::on_conflict(const SenderEvent& event) {
   std::map<std::string, std::uint64_t> stored;
   for (const StoredMark& mark : event.marks.at(event.tenant)) stored[mark.file_id] = mark.end;
+  read_again(event.tenant, event.numbers, &stored);
+}
+
+// `stored`: the store's marks by file id; null: it keeps none.
+void Lane::read_again(const std::string& tenant, const std::vector<std::uint64_t>& given_up,
+                      const std::map<std::string, std::uint64_t>* stored) {
   discarding_ = true;
   std::vector<std::pair<Source*, std::uint64_t>> affected;
   files_->for_each([&](Source& source) {
     SourceProgress& progress = static_cast<FileData&>(*source.data).progress;
-    std::uint64_t from = batcher_->open_from(progress, event.tenant);
+    std::uint64_t from = batcher_->open_from(progress, tenant);
     for (const SourceProgress::Pending& pending : progress.pending)
-      if (std::find(event.numbers.begin(), event.numbers.end(), pending.batch) !=
-          event.numbers.end())
+      if (std::find(given_up.begin(), given_up.end(), pending.batch) != given_up.end())
         from = std::min(from, pending.start);
     if (from != kNoOffset) affected.emplace_back(&source, from);
   });
-  batcher_->discard_open(event.tenant);
+  for (Job& job : jobs_)  // lines without a file cannot be read again
+    if (job.pushed != nullptr)
+      for (const std::uint64_t number : given_up)
+        batcher_->acknowledged(job.pushed->progress, number);
+  batcher_->discard_open(tenant);
+  for (Job& job : jobs_)
+    if (job.pushed != nullptr) batcher_->rewind(job.pushed->progress, tenant, kNoOffset);
   for (auto& [source, from] : affected) {
     FileData& data = static_cast<FileData&>(*source->data);
-    for (const std::uint64_t number : event.numbers) batcher_->acknowledged(data.progress, number);
+    for (const std::uint64_t number : given_up) batcher_->acknowledged(data.progress, number);
     // Held lines are read again too.
     jobs_[data.job].pipeline->flush_source(source->number, clock_.wall_ns(), *this);
-    const auto it = stored.find(data.progress.file_id);
-    batcher_->rewind(data.progress, event.tenant, it == stored.end() ? kNoOffset : it->second);
-    const std::uint64_t target = it == stored.end() ? from : it->second;
+    std::uint64_t mark = kNoOffset;
+    if (stored != nullptr)
+      if (const auto it = stored->find(data.progress.file_id); it != stored->end())
+        mark = it->second;
+    batcher_->rewind(data.progress, tenant, mark);
+    const std::uint64_t target = mark == kNoOffset ? from : mark;
     if (target >= data.progress.processed_to) continue;
     data.progress.processed_to = target;
     data.progress.first_offset = std::min(data.progress.first_offset, target);
@@ -246,7 +267,8 @@ bool Lane::on_line(Source& source, std::string_view line, std::uint64_t start, s
   if (!(config_.skald.skip_empty_lines && line.empty())) {
     LineIn in;
     in.line = line;
-    in.read_ns = line_time_ns_;
+    // Each line its own nanosecond: equal lines must stay two entries, and in order.
+    in.read_ns = ++line_time_ns_;
     in.labels = data.labels.get();
     in.range = {source.number, start, end};
     jobs_[data.job].pipeline->process(in, *this);

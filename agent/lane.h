@@ -141,6 +141,8 @@ class Lane final : public TailOwner, public EntrySink {
   void take_sender_events();
   void on_ready(const SenderEvent& event);
   void on_conflict(const SenderEvent& event);
+  void read_again(const std::string& tenant, const std::vector<std::uint64_t>& given_up,
+                  const std::map<std::string, std::uint64_t>* stored);
   void find_files();
   void sync_targets();
   void read_files(std::int64_t until_ns);

@@ -64,7 +64,7 @@ void Lane::read_files(std::int64_t until_ns) {
     blocked_until_ns_ = 0;
   }
   while (files_->has_work() && !stop_reading_) {
-    line_time_ns_ = clock_.wall_ns();
+    line_time_ns_ = std::max(clock_.wall_ns(), line_time_ns_);
     line_monotonic_ns_ = clock_.monotonic_ns();
     if (line_monotonic_ns_ >= until_ns) return;
     if (!files_->read_turn()) return;

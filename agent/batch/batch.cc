@@ -10,6 +10,7 @@
 #include "proto/base/check.h"
 #include "proto/base/clock.h"
 #include "proto/base/unique_handle.h"
+#include "proto/wire/line_time.h"
 #include "proto/wire/push_fields.h"
 
 namespace skald::agent {
@@ -59,6 +60,17 @@ std::size_t pair_size(const std::pair<std::string_view, std::string_view>& pair)
 
 }  // namespace
 
+namespace {
+
+// See limits.h for how these were chosen.
+constexpr std::pair<ZSTD_cParameter, int> kZstdParameters[] = {
+    {ZSTD_c_compressionLevel, 3},     {ZSTD_c_windowLog, kZstdWindowLog},
+    {ZSTD_c_strategy, ZSTD_greedy},   {ZSTD_c_hashLog, kZstdHashLog},
+    {ZSTD_c_chainLog, kZstdHashLog},  {ZSTD_c_searchLog, kZstdSearchLog},
+    {ZSTD_c_minMatch, kZstdMinMatch}, {ZSTD_c_checksumFlag, 1}};
+
+}  // namespace
+
 char* BlockPool::take() {
   if (free_.empty()) {
     constexpr std::size_t kSlabBlocks = 16;
@@ -89,7 +101,7 @@ void BlockChain::append_over_blocks(std::string_view bytes) {
 }
 
 std::size_t OpenBatch::add_stream(std::string labels_text) {
-  streams_.push_back({std::move(labels_text), BlockChain(pool_), {}});
+  streams_.push_back({std::move(labels_text), BlockChain(pool_), 0, {}});
   return streams_.size() - 1;
 }
 
@@ -101,27 +113,36 @@ std::size_t OpenBatch::counted_bytes(std::string_view line, MetadataView metadat
 
 void OpenBatch::add(std::size_t stream, std::int64_t timestamp_ns, std::string_view line,
                     MetadataView metadata) {
-  const SplitTime time(timestamp_ns);
-  std::size_t size = field_size(time.size) + field_size(line.size());
+  // The parts that differ from line to line stand together: compressors like that.
+  Scratch time, head;
+  std::size_t& time_at = streams_[stream].time_at;
+  time_at = times_in_lines_ ? wire::find_line_time(line, timestamp_ns, time_at) : 0;
+  if (time_at != 0) {
+    time.varint(wire::kEntryTimeInLine << 3 | wire::kVarint);
+    time.varint(time_at);
+  } else {
+    const SplitTime split(timestamp_ns);
+    time.tag(wire::kEntryTime, wire::kLengthDelimited);
+    time.varint(split.size);
+    if (split.seconds != 0) {
+      time.tag(wire::kTimeSeconds, wire::kVarint);
+      time.varint(static_cast<std::uint64_t>(split.seconds));
+    }
+    if (split.nanos != 0) {
+      time.tag(wire::kTimeNanos, wire::kVarint);
+      time.varint(static_cast<std::uint64_t>(split.nanos));
+    }
+  }
+  std::size_t size = time.view().size() + field_size(line.size());
   for (const auto& pair : metadata) size += field_size(pair_size(pair));
-  Scratch head;
   head.tag(wire::kStreamEntries, wire::kLengthDelimited);
   head.varint(size);
-  head.tag(wire::kEntryTime, wire::kLengthDelimited);
-  head.varint(time.size);
-  if (time.seconds != 0) {
-    head.tag(wire::kTimeSeconds, wire::kVarint);
-    head.varint(static_cast<std::uint64_t>(time.seconds));
-  }
-  if (time.nanos != 0) {
-    head.tag(wire::kTimeNanos, wire::kVarint);
-    head.varint(static_cast<std::uint64_t>(time.nanos));
-  }
   head.tag(wire::kEntryLine, wire::kLengthDelimited);
   head.varint(line.size());
   BlockChain& out = streams_[stream].entries;
   out.append(head.view());
   out.append(line);
+  out.append(time.view());
   for (const auto& pair : metadata) {
     Scratch name, value;
     name.tag(wire::kEntryMetadata, wire::kLengthDelimited);
@@ -177,9 +198,8 @@ base::Status BodyCompressor::compress_zstd(OpenBatch& batch, std::string_view ma
   if (impl_->zstd == nullptr) {
     impl_->zstd.reset(ZSTD_createCCtx());
     if (impl_->zstd == nullptr) return base::resource_exhausted("zstd: no memory");
-    ZSTD_CCtx_setParameter(impl_->zstd.get(), ZSTD_c_compressionLevel, kZstdLevel);
-    ZSTD_CCtx_setParameter(impl_->zstd.get(), ZSTD_c_windowLog, kZstdWindowLog);
-    ZSTD_CCtx_setParameter(impl_->zstd.get(), ZSTD_c_checksumFlag, 1);
+    for (const auto& [parameter, value] : kZstdParameters)
+      ZSTD_CCtx_setParameter(impl_->zstd.get(), parameter, value);
   }
   ZSTD_CCtx* const zstd = impl_->zstd.get();
   ZSTD_CCtx_reset(zstd, ZSTD_reset_session_only);

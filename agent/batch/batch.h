@@ -42,6 +42,8 @@ using MetadataView = std::span<const std::pair<std::string_view, std::string_vie
 class OpenBatch {
  public:
   explicit OpenBatch(BlockPool& pool) : pool_(pool) {}
+  // Skald takes an entry's time from the line, if it stands there (proto/wire/line_time.h).
+  void set_times_in_lines(bool on) noexcept { times_in_lines_ = on; }
 
   // Index of a stream; streams are told apart by the caller.
   std::size_t add_stream(std::string labels_text);
@@ -70,12 +72,14 @@ class OpenBatch {
   struct Stream {
     std::string labels_text;
     BlockChain entries;
-    std::string head;  // of its `streams` field, once encoded_size() has run
+    std::size_t time_at = 0;  // where the last line had its time
+    std::string head;         // of its `streams` field, once encoded_size() has run
   };
   BlockPool& pool_;
   std::vector<Stream> streams_;
   std::size_t bytes_ = 0;
   std::uint64_t entries_ = 0;
+  bool times_in_lines_ = false;
 };
 
 // Compressors with their memory kept between batches.
@@ -98,8 +102,6 @@ class BodyCompressor {
 // the second has marks and spans, so that they count when both are stored. kInvalidArgument: one
 // entry alone, it cannot be split.
 base::Result<std::pair<SealedBatch, SealedBatch>> split_batch(const SealedBatch& batch);
-// The same batch in another encoding.
-base::Status recode_batch(SealedBatch& batch, Encoding encoding);
 // A batch of the same marks without entries: for entries the server refuses for good.
 base::Result<SealedBatch> without_entries(const SealedBatch& batch);
 

@@ -99,13 +99,6 @@ base::Result<std::pair<SealedBatch, SealedBatch>> split_batch(const SealedBatch&
   return pair;
 }
 
-base::Status recode_batch(SealedBatch& batch, Encoding encoding) {
-  wire::Buffer body;
-  SKALD_TRY(open_body(batch, body));
-  batch.encoding = encoding;
-  return close_body(body.view(), batch);
-}
-
 base::Result<SealedBatch> without_entries(const SealedBatch& batch) {
   SealedBatch bare;
   bare.number = batch.number;

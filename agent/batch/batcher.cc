@@ -23,6 +23,7 @@ Batcher::Batcher(BatcherOptions options, Refresh refresh, OnSealed on_sealed)
 void Batcher::set_protocol(bool with_marks) {
   with_marks_ = with_marks;
   encoding_ = with_marks ? Encoding::kZstd : Encoding::kSnappy;
+  for (const auto& tenant : tenants_) tenant->batch.set_times_in_lines(with_marks);
 }
 
 Batcher::TenantBatch& Batcher::tenant_of(const std::string& name) {
@@ -30,6 +31,7 @@ Batcher::TenantBatch& Batcher::tenant_of(const std::string& name) {
     if (tenant->name == name) return *tenant;
   tenants_.push_back(
       std::unique_ptr<TenantBatch>(new TenantBatch{name, OpenBatch(pool_), 1, 0, {}, false}));
+  tenants_.back()->batch.set_times_in_lines(with_marks_);
   return *tenants_.back();
 }
 

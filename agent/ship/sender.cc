@@ -391,18 +391,22 @@ void Sender::conflict(SealedBatch& batch) {
   post(std::move(event));
 }
 
+// What waits was made for Skald; it is given back, to be read again and made anew.
 void Sender::not_skald(SealedBatch& batch) {
   log_(true, options_.name + ": the server is no longer Skald; going on as with Loki");
-  const std::lock_guard lock(mutex_);
-  is_skald_ = false;
-  queue_.push_front(std::move(batch));
-  for (SealedBatch& queued : queue_) {
-    if (queued.encoding != Encoding::kZstd) continue;
-    const std::size_t before = queued.body.size();
-    if (!recode_batch(queued, Encoding::kSnappy).ok()) continue;
-    queue_bytes_ += queued.body.size() - before;
-    tenant_bytes_[queued.tenant] += queued.body.size() - before;
+  SenderEvent event;
+  event.kind = SenderEvent::Kind::kReady;
+  event.is_skald = false;
+  {
+    const std::lock_guard lock(mutex_);
+    is_skald_ = false;
+    queue_.push_front(std::move(batch));
+    for (const SealedBatch& queued : queue_) event.numbers.push_back(queued.number);
+    queue_.clear();
+    queue_bytes_ = 0;
+    tenant_bytes_.clear();
   }
+  post(std::move(event));
 }
 
 void Sender::run() {

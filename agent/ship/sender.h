@@ -60,7 +60,8 @@ struct StoredMark {
 
 struct SenderEvent {
   enum class Kind : unsigned char {
-    kReady,         // the first answer about marks came: `is_skald`, `marks` by tenant
+    kReady,         // whom we talk to: `is_skald`, `marks` by tenant. A second time: it is no
+                    // longer Skald, and the batches `numbers` were given up
     kAcknowledged,  // numbers[0]
     kDropped,       // numbers[0]: never to be stored
     kConflict,      // `numbers` of `tenant` were given up; `marks` holds that tenant's

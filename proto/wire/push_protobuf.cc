@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "proto/base/clock.h"
+#include "proto/wire/line_time.h"
 #include "proto/wire/proto_reader.h"
 #include "proto/wire/push_builder.h"
 
@@ -38,6 +39,19 @@ base::Status read_pair(std::string_view message, model::Labels::Pair& out) {
   return reader.failed() ? malformed("structured metadata") : base::Status();
 }
 
+// The entry's time stands in its line, that many bytes before the end.
+base::Status read_time_in_line(std::uint64_t bytes_before_end, model::EntryView& entry) {
+  const auto time = bytes_before_end > entry.line.size()
+                        ? std::nullopt
+                        : read_line_time(entry.line.substr(
+                              entry.line.size() - static_cast<std::size_t>(bytes_before_end)));
+  if (!time)
+    return base::invalid_argument("an entry's time is not in its line, " +
+                                  std::to_string(bytes_before_end) + " bytes before the end");
+  entry.timestamp_ns = *time;
+  return {};
+}
+
 // Neighbouring entries often carry the same metadata: then they share one Labels.
 class EntryReader {
  public:
@@ -45,6 +59,7 @@ class EntryReader {
 
   base::Status read(std::string_view message, model::EntryView& entry) {
     raw_.clear();
+    std::uint64_t time_in_line = 0;
     ProtoReader reader(message);
     while (reader.next()) {
       if (reader.is(kEntryTime, kLengthDelimited)) {
@@ -56,9 +71,12 @@ class EntryReader {
           return base::invalid_argument("an entry has more than " +
                                         std::to_string(kMetadataPairsMax) + " metadata pairs");
         raw_.push_back(reader.bytes());
+      } else if (reader.is(kEntryTimeInLine, kVarint)) {
+        time_in_line = reader.number();
       }
     }
     if (reader.failed()) return malformed("an entry");
+    if (time_in_line != 0) SKALD_TRY(read_time_in_line(time_in_line, entry));
     return raw_.empty() ? base::Status() : read_metadata(entry);
   }
 
