@@ -138,4 +138,27 @@ base::Status StoreImpl::cancel_delete(std::string_view tenant_name, std::string_
   return {};
 }
 
+base::Status StoreImpl::mark_processed(ingest::Tenant& tenant,
+                                       const std::vector<read::PlannedDelete>& applied) {
+  const std::scoped_lock changing(deletes_mutex_);
+  retention::DeleteList deletes;
+  {
+    const std::shared_lock lock(tenant.mutex);
+    deletes = tenant.deletes;
+  }
+  for (auto& record : deletes) {
+    const bool done = std::any_of(applied.begin(), applied.end(), [&](const auto& planned) {
+      return planned.number == record->number;
+    });
+    if (!done || record->processed) continue;
+    auto processed = std::make_shared<retention::DeleteRecord>(*record);
+    processed->processed = true;
+    record = std::move(processed);
+  }
+  SKALD_TRY(save_deletes(tenant, deletes));
+  const std::unique_lock lock(tenant.mutex);
+  tenant.deletes = std::move(deletes);
+  return {};
+}
+
 }  // namespace skald::store

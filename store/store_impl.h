@@ -14,6 +14,7 @@
 
 #include "store/catalog/layout.h"
 #include "store/catalog/part_handle.h"
+#include "store/compact/merge.h"
 #include "store/ingest/committer.h"
 #include "store/ingest/tenant.h"
 #include "store/read/scan_plan.h"
@@ -71,18 +72,35 @@ class StoreImpl final : public Store {
   base::Status check_space();
   RetentionPolicy policy_of(std::string_view tenant) const;
 
-  // store_upkeep.cc
+  // store_seal.cc
   void seal_loop();
-  void maintenance_loop();
   base::Status seal_one();
-  base::Status write_checkpoint(std::uint64_t sealed_through);
-  base::Status compact_pass(bool everything);
+  base::Status write_checkpoint(const ingest::Generation& generation);
+
+  // store_upkeep.cc
+  enum class Reach { kBackground, kEverything };
+  void maintenance_loop();
+  bool quiet();
+  base::Status compact_tenants(Reach reach);
+  base::Status compact_tenant(ingest::Tenant& tenant, Reach reach);
+  compact::MergeOptions merge_options(const ingest::Tenant& tenant, Reach reach);
+  base::Status run_merge(ingest::Tenant& tenant, const compact::MergeRun& run,
+                         const compact::MergeOptions& merge_options);
+  void drop_part(ingest::Tenant& tenant, const std::shared_ptr<catalog::PartHandle>& part,
+                 std::string_view why);
+  void drop_expired(ingest::Tenant& tenant);
+  void drop_beyond_bytes();
+
+  // store_backup.cc
+  base::Result<std::vector<std::string>> backup_files();  // paths below the data directory
 
   // store_deletes.cc
   base::Result<std::vector<LineFilter>> delete_filters(const std::string& tenant,
                                                        const retention::DeleteRecord& record);
   read::DeleteFilters delete_filter_source(const std::string& tenant);
   base::Status save_deletes(const ingest::Tenant& tenant, const retention::DeleteList& deletes);
+  base::Status mark_processed(ingest::Tenant& tenant,
+                              const std::vector<read::PlannedDelete>& applied);
 
   StoreOptions options_;
   const catalog::Layout layout_;
@@ -104,8 +122,11 @@ class StoreImpl final : public Store {
   std::mutex compact_mutex_;  // one merge, retention pass or backup at a time
   std::mutex wake_mutex_;
   std::condition_variable wake_;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_{false};
   std::thread sealer_, maintenance_;
+  std::uint64_t quiet_bytes_ = 0;  // appended when the maintenance thread looked last
+  std::int64_t quiet_since_ns_ = 0;
+  std::int64_t retention_at_ns_ = 0;
 
   std::mutex space_mutex_;
   std::int64_t space_checked_ns_ = 0;

@@ -214,10 +214,9 @@ base::Status StoreImpl::recover_wal() {
   committer_options.head_bytes_max = options_.head_bytes_max;
   committer_options.block_when_full = options_.background_threads > 0;
   committer_options.hash_seed = hash_seed_;
-  committer_options.on_full = [this] {
-    const std::scoped_lock lock(wake_mutex_);
-    wake_.notify_all();
-  };
+  // Without the lock, which the sealer holds while it asks the committer: a wake-up that is missed
+  // costs one poll.
+  committer_options.on_full = [this] { wake_.notify_all(); };
   committer_ = std::make_unique<ingest::Committer>(committer_options, clock_, tenants_, *wal_);
   committer_->load_recent(recovered_recent_);
   recovered_recent_.clear();

@@ -171,6 +171,12 @@ std::shared_ptr<TenantHead> Committer::open_head(const std::shared_ptr<Tenant>& 
 void Committer::freeze_locked() {
   if (frozen_ != nullptr || open_->first_sequence == 0) return;
   frozen_ = std::exchange(open_, std::make_shared<Generation>());
+  frozen_->recent = recent_.save();
+  for (const auto& tenant : tenants_.all()) {
+    const std::unique_lock lock(tenant->mutex);
+    tenant->marks.forget_old(clock_.wall_ns());
+    if (tenant->marks.size() > 0) frozen_->marks[tenant->name] = tenant->marks;
+  }
   wal_.end_segment();
   room_.notify_all();
 }
@@ -212,18 +218,6 @@ std::uint64_t Committer::last_sequence() const {
   const std::scoped_lock lock(state_mutex_);
   if (open_->last_sequence != 0) return open_->last_sequence;
   return frozen_ != nullptr ? frozen_->last_sequence : 0;
-}
-
-// Both of one moment: between two groups.
-void Committer::snapshot_durable_state(std::map<std::string, catalog::MarkTable>& marks,
-                                       std::string& recent) {
-  const std::scoped_lock commit(commit_mutex_);
-  recent = recent_.save();
-  for (const auto& tenant : tenants_.all()) {
-    const std::unique_lock lock(tenant->mutex);
-    tenant->marks.forget_old(clock_.wall_ns());
-    if (tenant->marks.size() > 0) marks[tenant->name] = tenant->marks;
-  }
 }
 
 CommitterStats Committer::stats() const {

@@ -36,6 +36,9 @@ struct Generation {
   std::uint64_t bytes = 0;  // what it costs in memory
   std::uint64_t entries = 0, line_bytes = 0;
   std::int64_t opened_ns = 0;  // monotonic
+  // As they were when it was frozen: what the checkpoint says once its parts are durable.
+  std::map<std::string, catalog::MarkTable> marks;
+  std::string recent;
   std::map<std::string, std::pair<std::shared_ptr<Tenant>, std::shared_ptr<TenantHead>>> heads;
 };
 
@@ -80,8 +83,6 @@ class Committer {
   void close();  // append() fails from now on; waiters wake
 
   std::uint64_t last_sequence() const;
-  void snapshot_durable_state(std::map<std::string, catalog::MarkTable>& marks,
-                              std::string& recent);
   void load_recent(std::string_view words) { recent_.load(words); }
   std::uint64_t hash_seed() const noexcept { return options_.hash_seed; }
   CommitterStats stats() const;

@@ -1,0 +1,153 @@
+#include "store/compact/merge.h"
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <unordered_map>
+#include <utility>
+
+#include "store/catalog/part_builder.h"
+#include "store/compact/limits.h"
+#include "store/ingest/recent_set.h"
+
+namespace skald::store::compact {
+namespace {
+
+class Merger {
+ public:
+  Merger(const ingest::Tenant& tenant, const MergeOptions& options, catalog::PartBuilder& builder)
+      : tenant_(tenant), options_(options), builder_(builder), recent_(kRecentRows, 1) {}
+
+  base::Status add_part(const part::PartReader& reader) {
+    const auto numbers = read::number_streams(tenant_)(reader.streams());
+    for (std::size_t i = 0; i < reader.row_groups().size(); ++i) {
+      if (options_.stopping != nullptr && options_.stopping->load())
+        return base::cancelled("the store is shutting down");
+      SKALD_TRY_ASSIGN(part::RowGroupRows rows, reader.read_rows(i));
+      held_.push_back(std::make_unique<part::RowGroupRows>(std::move(rows)));
+      SKALD_TRY(add_rows(*held_.back(), numbers));
+    }
+    return {};
+  }
+
+  base::Status finish_group() {
+    if (group_.empty()) {
+      held_.clear();
+      return {};
+    }
+    base::Status status = builder_.add_row_group(group_);
+    group_.clear();
+    group_bytes_ = 0;
+    held_.clear();
+    return status;
+  }
+
+  const MergeResult& counts() const { return counts_; }
+
+ private:
+  base::Status add_rows(const part::RowGroupRows& rows, const std::vector<std::uint32_t>& numbers) {
+    for (const auto& row : rows.rows) {
+      ++counts_.rows_in;
+      const std::uint32_t number = numbers[row.stream];
+      const model::Labels& metadata = rows.metadata[row.metadata];
+      if (number == index::kNoStream) return base::internal("a part's stream is not in the index");
+      if (dropped(row, number, metadata)) continue;
+      ++counts_.rows_out;
+      group_.push_back({builder_.local_stream(number, [this](std::uint32_t n) { return info(n); }),
+                        row.timestamp_ns, row.line, metadata.empty() ? nullptr : &metadata});
+      group_bytes_ += row.line.size();
+    }
+    // Groups end where an input group ends: what the rows borrow from stays whole.
+    if (group_bytes_ >= options_.group_bytes || group_.size() >= kGroupRowsMax)
+      return finish_group();
+    return {};
+  }
+
+  bool dropped(const part::RowGroupRows::Row& row, std::uint32_t number,
+               const model::Labels& metadata) {
+    if (options_.oldest_kept && row.timestamp_ns < oldest_kept(number)) {
+      ++counts_.expired;
+      return true;
+    }
+    for (const read::PlannedDelete& planned : options_.deletes) {
+      if (!planned.range.contains(row.timestamp_ns) || !planned.streams.contains(number)) continue;
+      if (std::all_of(planned.filters.begin(), planned.filters.end(),
+                      [&](const LineFilter& filter) { return filter.matches(row.line); })) {
+        ++counts_.deleted;
+        return true;
+      }
+    }
+    if (!recent_.insert(ingest::hash_entry(number, row.timestamp_ns, row.line, &metadata))) {
+      ++counts_.duplicates;
+      return true;
+    }
+    return false;
+  }
+
+  model::TimestampNs oldest_kept(std::uint32_t number) {
+    if (const auto found = oldest_.find(number); found != oldest_.end()) return found->second;
+    return oldest_.emplace(number, options_.oldest_kept(number)).first->second;
+  }
+
+  StreamInfo info(std::uint32_t number) const {
+    const std::shared_lock lock(tenant_.mutex);
+    return {tenant_.labels.id(number), tenant_.labels.labels(number)};
+  }
+
+  const ingest::Tenant& tenant_;
+  const MergeOptions& options_;
+  catalog::PartBuilder& builder_;
+  ingest::RecentSet recent_;
+  std::unordered_map<std::uint32_t, model::TimestampNs> oldest_;
+  std::vector<part::InputRow> group_;
+  std::uint64_t group_bytes_ = 0;
+  std::vector<std::unique_ptr<part::RowGroupRows>> held_;  // what group_ borrows from
+  MergeResult counts_;
+};
+
+}  // namespace
+
+base::Result<MergeResult> merge(base::FileSystem& fs, const catalog::Layout& layout,
+                                const ingest::Tenant& tenant, const MergeRun& run,
+                                const MergeOptions& options) {
+  catalog::PartName name = run.inputs.front()->meta().name;
+  for (const auto& input : run.inputs) {
+    const catalog::PartName& other = input->meta().name;
+    name.first_sequence = std::min(name.first_sequence, other.first_sequence);
+    name.last_sequence = std::max(name.last_sequence, other.last_sequence);
+    name.level = std::max(name.level, other.level);
+  }
+  ++name.level;
+  const std::string directory = layout.parts_directory(tenant.name);
+  SKALD_TRY_ASSIGN(auto builder,
+                   catalog::PartBuilder::create(fs, directory, name, part::Effort::kSmall));
+  Merger merger(tenant, options, *builder);
+  for (const auto& input : run.inputs) {
+    auto reader = catalog::open_reader(fs, input->path());
+    base::Status status = reader.ok() ? merger.add_part(**reader) : reader.status();
+    if (status.code() == base::Code::kCorrupt) input->mark_damaged();
+    if (!status.ok()) return std::move(status).with_context(input->meta().name.to_string());
+  }
+  SKALD_TRY(merger.finish_group());
+  MergeResult result = merger.counts();
+  if (builder->entries() == 0) return result;
+  SKALD_TRY_ASSIGN(result.part, builder->publish());
+  SKALD_TRY(fs.sync_directory(directory));
+  return result;
+}
+
+void publish(ingest::Tenant& tenant, const MergeRun& run,
+             const std::shared_ptr<catalog::PartHandle>& output) {
+  const std::unique_lock lock(tenant.mutex);
+  for (const auto& input : run.inputs) {
+    input->remove_when_unused();
+    std::erase(tenant.parts, input);
+  }
+  if (output == nullptr) return;
+  tenant.parts.push_back(output);
+  std::sort(tenant.parts.begin(), tenant.parts.end(),
+            [](const auto& a, const auto& b) { return a->meta().name < b->meta().name; });
+}
+
+}  // namespace skald::store::compact

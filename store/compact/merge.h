@@ -1,0 +1,46 @@
+#pragma once
+// Merges parts into one, dropping what was deleted, what is beyond retention and what is there
+// twice. Crash-safe without a log: the new part's name covers its inputs, which start-up therefore
+// removes if the crash came between publishing and unlinking.
+//
+// Memory: one row group of output (raw lines), one decoded input group, and the writer's own.
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "proto/base/fs.h"
+#include "proto/base/status.h"
+#include "store/catalog/layout.h"
+#include "store/catalog/part_handle.h"
+#include "store/compact/merge_plan.h"
+#include "store/ingest/tenant.h"
+#include "store/read/scan_plan.h"
+
+namespace skald::store::compact {
+
+struct MergeOptions {
+  std::uint64_t group_bytes = 0;
+  std::vector<read::PlannedDelete> deletes;
+  // The oldest time that is kept of a stream (by number); null: everything.
+  std::function<model::TimestampNs(std::uint32_t number)> oldest_kept;
+  const std::atomic<bool>* stopping = nullptr;  // ends with kCancelled
+};
+
+struct MergeResult {
+  std::shared_ptr<catalog::PartHandle> part;  // durable, not yet published; null: no row is left
+  std::uint64_t rows_in = 0, rows_out = 0, duplicates = 0, deleted = 0, expired = 0;
+};
+
+// kCorrupt: an input is damaged (it is marked so and will not be chosen again); nothing changed.
+base::Result<MergeResult> merge(base::FileSystem& fs, const catalog::Layout& layout,
+                                const ingest::Tenant& tenant, const MergeRun& run,
+                                const MergeOptions& options);
+
+// In one step for scans: the inputs go, the output comes. The files go with their last reader.
+void publish(ingest::Tenant& tenant, const MergeRun& run,
+             const std::shared_ptr<catalog::PartHandle>& output);
+
+}  // namespace skald::store::compact
