@@ -138,8 +138,9 @@ base::Result<std::span<const std::uint32_t>> ColumnBlock::line_sizes() {
     std::uint32_t fixed = 0;
     for (const std::string_view literal : spec_.literals)
       fixed += static_cast<std::uint32_t>(literal.size());
-    sizes_.assign(spec_.rows, fixed);
-    for (std::size_t i = 0; i < readers_.size(); ++i) SKALD_TRY(reader(i).add_sizes(sizes_));
+    std::vector<std::uint32_t> sizes(spec_.rows, fixed);
+    for (std::size_t i = 0; i < readers_.size(); ++i) SKALD_TRY(reader(i).add_sizes(sizes));
+    sizes_ = std::move(sizes);
   }
   return std::span<const std::uint32_t>(sizes_);
 }

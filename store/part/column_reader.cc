@@ -94,6 +94,7 @@ class DictionaryReader final : public EntriesReader {
       return {};
     }
     SKALD_TRY_ASSIGN(page_, source().read(spec_.entries.page, kRowGroupBytesMax, context_.stats));
+    own_entries_.clear();
     SKALD_TRY(split_entries(page_.view, spec_.entries.count, source(), own_entries_));
     entries_ = own_entries_;
     return {};
@@ -180,15 +181,14 @@ class TextReader final : public ColumnReader {
   }
   base::Status load() {
     if (!ends_.empty()) return {};
-    SKALD_TRY(spec_.ints.decode(source(), context_.stats, ends_, kLineBytesMax));
+    std::vector<std::uint64_t> ends;
+    SKALD_TRY(spec_.ints.decode(source(), context_.stats, ends, kLineBytesMax));
     std::uint64_t end = 0;
-    for (std::uint64_t& size : ends_) size = end += size;
+    for (std::uint64_t& size : ends) size = end += size;
     SKALD_TRY_ASSIGN(
         page_, source().read(spec_.page, context_.shared->line_bytes + kTextSlack, context_.stats));
-    if (page_.view.size() != end) {
-      ends_.clear();
-      return damaged("text and its sizes disagree");
-    }
+    if (page_.view.size() != end) return damaged("text and its sizes disagree");
+    ends_ = std::move(ends);
     return {};
   }
   // Metadata values are not line bytes.

@@ -1,6 +1,7 @@
 #include "store/part/column_spec.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "store/part/bloom.h"
 #include "store/part/limits.h"
@@ -110,7 +111,9 @@ base::Status parse_timestamp_spec(base::ByteReader& reader, const GroupShared& s
   out.format.point = static_cast<char>(reader.read_le<std::uint8_t>());
   out.format.fraction = reader.read_le<std::uint8_t>();
   out.format.suffix = reader.read_bytes();
-  if (out.format.fraction > 9 || out.format.suffix.size() > kTimestampSuffixMax)
+  const bool known = (out.format.separator == 'T' || out.format.separator == ' ') &&
+                     (out.format.point == '.' || out.format.point == ',');
+  if (!known || out.format.fraction > 9 || out.format.suffix.size() > kTimestampSuffixMax)
     return shared.source.damaged("timestamp column header");
   SKALD_TRY_ASSIGN(out.ints, Ints::parse(reader, out.rows, shared.source));
   return {};
@@ -160,10 +163,62 @@ base::Status parse_words(base::ByteReader& reader, const GroupShared& shared, Co
   return {};
 }
 
+// Where a text may lie in values of one pattern ('d' a digit, 'x' a hex digit, else itself).
+std::vector<std::uint32_t> places_in(std::string_view pattern, const TextTest& test) {
+  std::vector<std::uint32_t> places;
+  if (test.text.size() > pattern.size()) return places;
+  const std::size_t last = pattern.size() - test.text.size();
+  const auto fits = [&](std::size_t at) {
+    for (std::size_t i = 0; i < test.text.size(); ++i) {
+      const char want = pattern[at + i], c = test.text[i];
+      const bool digit = c >= '0' && c <= '9';
+      const bool ok = want == 'd'   ? digit
+                      : want == 'x' ? digit || (c >= 'a' && c <= 'f')
+                                    : c == (test.fold ? fold_byte(want) : want);
+      if (!ok) return false;
+    }
+    return true;
+  };
+  using Op = TextTest::Op;
+  for (std::size_t at = 0; at <= last; ++at) {
+    if ((test.op == Op::kPrefix || test.op == Op::kEquals) && at != 0) break;
+    if ((test.op == Op::kSuffix || test.op == Op::kEquals) && at != last) continue;
+    if (fits(at)) places.push_back(static_cast<std::uint32_t>(at));
+  }
+  return places;
+}
+
+constexpr std::string_view kUuidPattern = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
 bool may_be_uuid(const TextTest& test, const GroupShared& shared) {
-  if (test.text.size() < kUuidTextBytes) return test.op != TextTest::Op::kEquals;
   Uuid uuid;
-  return parse_uuid(test.text.data(), uuid) && shared.may_have_uuid(uuid);
+  if (test.text.size() == kUuidTextBytes)
+    return parse_uuid(test.text.data(), uuid) && shared.may_have_uuid(uuid);
+  return !places_in(kUuidPattern, test).empty();
+}
+
+// No run of more than three digits, at most three points.
+bool may_be_address(std::string_view text) {
+  std::size_t run = 0, points = 0;
+  for (const char c : text) {
+    run = c == '.' ? 0 : run + 1;
+    points += c == '.';
+    if (run > 3 || points > 3) return false;
+  }
+  return true;
+}
+
+bool may_be_timestamp(const ColumnSpec& column, const TextTest& test) {
+  std::string pattern = "dddd-dd-dd*dd:dd:dd";
+  pattern[10] = column.format.separator;
+  if (column.format.fraction > 0) {
+    pattern.push_back(column.format.point);
+    pattern.append(column.format.fraction, 'd');
+  }
+  // Letters of the suffix must not be read as classes: what has them is not told apart.
+  for (const char c : column.format.suffix)
+    if (c == 'd' || c == 'x') return true;
+  return !places_in(pattern + column.format.suffix, test).empty();
 }
 
 bool may_be_template(const ColumnSpec& column, const TextTest& test, const GroupShared& shared) {
@@ -223,6 +278,41 @@ base::Result<std::string_view> GroupShared::uuid_bytes() const {
   });
   if (!table_.ok()) return table_.status();
   return table_->view;
+}
+
+base::Result<GroupShared::Passed> GroupShared::uuids_passing(const TextTest& test) const {
+  {
+    const std::lock_guard lock(answer_mutex_);
+    if (answer_ != nullptr && answer_->test.op == test.op && answer_->test.fold == test.fold &&
+        answer_->text == test.text)
+      return answer_->passed;
+  }
+  SKALD_TRY_ASSIGN(const std::string_view table, uuid_bytes());
+  auto passed = std::make_shared<std::vector<std::uint8_t>>(uuids_count);
+  bool any = false;
+  Uuid wanted;
+  const bool whole = test.text.size() == kUuidTextBytes && parse_uuid(test.text.data(), wanted);
+  const std::vector<std::uint32_t> places = places_in(kUuidPattern, test);
+  char text[kUuidTextBytes];
+  for (std::uint32_t i = 0; i < uuids_count && !places.empty(); ++i) {
+    Uuid uuid;
+    std::memcpy(&uuid, table.data() + std::size_t{i} * sizeof(Uuid), sizeof(Uuid));
+    if (whole) {
+      (*passed)[i] = uuid == wanted;
+    } else {
+      write_uuid(uuid, text);
+      for (const std::uint32_t at : places)
+        if (std::memcmp(text + at, test.text.data(), test.text.size()) == 0) (*passed)[i] = 1;
+    }
+    any |= (*passed)[i] != 0;
+  }
+  auto answer = std::make_unique<Answer>();
+  answer->test = test;
+  answer->text = test.text;
+  if (any) answer->passed = passed;
+  const std::lock_guard lock(answer_mutex_);
+  answer_ = std::move(answer);
+  return answer_->passed;
 }
 
 base::Status split_entries(std::string_view list, std::uint32_t count, const PageSource& source,
@@ -324,9 +414,11 @@ bool may_pass(const ColumnSpec& column, const TextTest& test, const GroupShared&
              std::any_of(column.entries.entries.begin(), column.entries.entries.end(),
                          [&](std::string_view entry) { return test.matches(entry); });
     case Encoding::kDecimal:
-      return column.exceptions == 0 || may_be_number(test) ||
-             column.exception_bytes.covers(test.text, test.fold);
+      return may_be_number(column, test) ||
+             (column.exceptions > 0 && column.exception_bytes.covers(test.text, test.fold));
     case Encoding::kUuid: return may_be_uuid(test, shared);
+    case Encoding::kTimestamp: return may_be_timestamp(column, test);
+    case Encoding::kIpv4: return may_be_address(test.text);
     case Encoding::kHex:
       return test.op != TextTest::Op::kEquals || test.text.size() == column.longest;
     case Encoding::kTemplate: return may_be_template(column, test, shared);
@@ -335,9 +427,24 @@ bool may_pass(const ColumnSpec& column, const TextTest& test, const GroupShared&
   }
 }
 
-bool may_be_number(const TextTest& test) {
-  return std::all_of(test.text.begin(), test.text.end(),
-                     [](char c) { return (c >= '0' && c <= '9') || c == '.' || c == '-'; });
+bool may_be_number(const ColumnSpec& column, const TextTest& test) {
+  const std::string_view text = test.text;
+  const std::size_t point = text.find('.');
+  const std::string_view whole = text.substr(0, point);
+  const std::string_view rest =
+      point == std::string_view::npos ? std::string_view() : text.substr(point + 1);
+  const auto digits = [](std::string_view part) {
+    return std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
+  };
+  const std::int64_t largest = std::max(column.max, -column.min) / kPowersOfTen[column.scale];
+  const std::size_t whole_max = std::to_string(largest).size();
+  const bool minus = whole.starts_with('-');
+  const std::size_t whole_size = whole.size() - (minus ? 1 : 0);
+  if (!digits(whole.substr(minus ? 1 : 0)) || !digits(rest)) return false;
+  if (minus && column.min >= 0) return false;
+  if (point != std::string_view::npos)
+    return column.scale > 0 && whole_size <= whole_max && rest.size() <= column.scale;
+  return whole_size <= (minus ? whole_max : std::max<std::size_t>(whole_max, column.scale));
 }
 
 }  // namespace skald::store::part

@@ -3,8 +3,10 @@
 // reading pages. Immutable; views borrow from the metadata, which the group owns.
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -62,6 +64,10 @@ class GroupShared {
   // False proves that no UUID column of the group has it.
   bool may_have_uuid(const Uuid& uuid) const;
   base::Result<std::string_view> uuid_bytes() const;  // 16 per UUID
+  // Per UUID of the table whether its text passes; null: none does. The last answer is kept, since
+  // a needle is asked of every UUID column of the group in turn.
+  using Passed = std::shared_ptr<const std::vector<std::uint8_t>>;
+  base::Result<Passed> uuids_passing(const TextTest& test) const;
 
   PageSource source;
   std::uint64_t line_bytes;  // of all rows: bounds what a column may decode to
@@ -69,7 +75,14 @@ class GroupShared {
   PageRef uuid_filter, uuid_table;
 
  private:
+  struct Answer {
+    TextTest test;  // its text borrows from `text`
+    std::string text;
+    Passed passed;
+  };
   mutable std::once_flag filter_once_, table_once_;
+  mutable std::mutex answer_mutex_;
+  mutable std::unique_ptr<Answer> answer_;  // guarded by answer_mutex_
   mutable base::Result<PageBytes> filter_, table_;
 };
 
@@ -80,8 +93,8 @@ base::Status parse_entries(base::ByteReader& reader, const GroupShared& shared, 
 base::Status split_entries(std::string_view list, std::uint32_t count, const PageSource& source,
                            std::vector<std::string_view>& out);
 
-// False: no decimal that is written by rule passes.
-bool may_be_number(const TextTest& test);
+// False: no decimal of the column that is written by rule (is no exception) passes.
+bool may_be_number(const ColumnSpec& column, const TextTest& test);
 
 // False proves that no value of the column passes the test. Never reads a page except the UUID
 // filter.

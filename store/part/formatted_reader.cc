@@ -43,6 +43,40 @@ class FormattedReader : public ColumnReader {
   }
 
  protected:
+  // Writes some rows after one another and searches them at once.
+  base::Status filter_text(const TextTest& test, const Selection& among, Selection& hits) override {
+    if (test.op != TextTest::Op::kContains || test.text.empty())
+      return ColumnReader::filter_text(test, among, hits);
+    SKALD_TRY(load());
+    std::vector<char> bytes(size_max() * 64 + 1);
+    std::uint32_t rows[64];
+    std::size_t ends[64];
+    for (std::size_t w = 0; w < among.words().size(); ++w) {
+      std::size_t count = 0;
+      char* at = bytes.data();
+      for (std::uint64_t left = among.words()[w]; left != 0; left &= left - 1) {
+        rows[count] =
+            static_cast<std::uint32_t>(w * 64) + static_cast<unsigned>(__builtin_ctzll(left));
+        at = write(rows[count], at);
+        ends[count++] = static_cast<std::size_t>(at - bytes.data());
+      }
+      const std::string_view text(bytes.data(), static_cast<std::size_t>(at - bytes.data()));
+      for (std::size_t found = 0, i = 0;;) {
+        found =
+            test.fold ? find_folded(text, test.text, found) : find_bytes(text, test.text, found);
+        if (found == kNotFound) break;
+        while (ends[i] <= found) ++i;
+        if (found + test.text.size() <= ends[i]) {
+          hits.set(rows[i]);
+          found = ends[i];
+        } else {
+          ++found;
+        }
+      }
+    }
+    return {};
+  }
+
   virtual base::Status load() = 0;
   virtual std::size_t size_max() const = 0;
   virtual char* write(std::uint32_t row, char* out) = 0;
@@ -56,6 +90,14 @@ class FormattedReader : public ColumnReader {
 class DecimalReader final : public FormattedReader {
  public:
   using FormattedReader::FormattedReader;
+
+  base::Status add_sizes(std::span<std::uint32_t> sizes) override {
+    SKALD_TRY(load());
+    std::vector<char> scratch(size_max());
+    for (std::uint32_t row = 0; row < sizes.size(); ++row)
+      sizes[row] += static_cast<std::uint32_t>(write(row, scratch.data()) - scratch.data());
+    return {};
+  }
 
   base::Status filter_interval(const ValuePredicate::Interval& interval, const Selection& among,
                                Selection& hits) override {
@@ -87,7 +129,7 @@ class DecimalReader final : public FormattedReader {
   }
 
   base::Status filter_text(const TextTest& test, const Selection& among, Selection& hits) override {
-    if (may_be_number(test)) return FormattedReader::filter_text(test, among, hits);
+    if (may_be_number(spec_, test)) return FormattedReader::filter_text(test, among, hits);
     SKALD_TRY(load());
     for (const auto& [row, text] : exceptions_)
       if (among.test(row) && test.matches(text)) hits.set(row);
@@ -107,19 +149,11 @@ class DecimalReader final : public FormattedReader {
  protected:
   base::Status load() override {
     if (!numbers_.empty()) return {};
-    SKALD_TRY(spec_.ints.decode(source(), context_.stats, numbers_,
+    std::vector<std::uint64_t> numbers;
+    SKALD_TRY(spec_.ints.decode(source(), context_.stats, numbers,
                                 static_cast<std::uint64_t>(spec_.max - spec_.min)));
-    if (spec_.exceptions == 0) return {};
-    SKALD_TRY_ASSIGN(page_, source().read(spec_.page, kRowGroupBytesMax, context_.stats));
-    base::ByteReader reader(page_.view);
-    std::uint64_t row = 0;
-    for (std::uint32_t i = 0; i < spec_.exceptions; ++i) {
-      row += reader.read_varint();
-      const std::string_view text = reader.read_bytes();
-      if (reader.failed() || row >= spec_.rows) return damaged("decimal exceptions");
-      exceptions_.emplace_back(static_cast<std::uint32_t>(row), text);
-      longest_ = std::max(longest_, text.size());
-    }
+    SKALD_TRY(load_exceptions());
+    numbers_ = std::move(numbers);
     return {};
   }
   std::size_t size_max() const override { return std::max(longest_, kDecimalTextMax); }
@@ -139,6 +173,21 @@ class DecimalReader final : public FormattedReader {
  private:
   std::int64_t mantissa(std::uint32_t row) const {
     return spec_.min + static_cast<std::int64_t>(numbers_[row]);
+  }
+  base::Status load_exceptions() {
+    if (spec_.exceptions == 0) return {};
+    exceptions_.clear();
+    SKALD_TRY_ASSIGN(page_, source().read(spec_.page, kRowGroupBytesMax, context_.stats));
+    base::ByteReader reader(page_.view);
+    std::uint64_t row = 0;
+    for (std::uint32_t i = 0; i < spec_.exceptions; ++i) {
+      row += reader.read_varint();
+      const std::string_view text = reader.read_bytes();
+      if (reader.failed() || row >= spec_.rows) return damaged("decimal exceptions");
+      exceptions_.emplace_back(static_cast<std::uint32_t>(row), text);
+      longest_ = std::max(longest_, text.size());
+    }
+    return {};
   }
   // The least mantissa in [min, max + 1] whose double satisfies a condition that, once true, stays
   // true; max + 1 if none does.
@@ -204,27 +253,10 @@ class UuidReader final : public FormattedReader {
 
  protected:
   base::Status filter_text(const TextTest& test, const Selection& among, Selection& hits) override {
-    SKALD_TRY_ASSIGN(table_, context_.shared->uuid_bytes());
-    const std::uint32_t count = context_.shared->uuids_count;
-    std::vector<std::uint8_t> passed(count);
-    bool any = false;
-    Uuid wanted;
-    if (test.text.size() == kUuidTextBytes && parse_uuid(test.text.data(), wanted)) {
-      for (std::uint32_t i = 0; i < count; ++i)
-        if (base::load_le<std::uint64_t>(table_.data() + std::size_t{i} * 16) == wanted.high &&
-            base::load_le<std::uint64_t>(table_.data() + std::size_t{i} * 16 + 8) == wanted.low)
-          passed[i] = 1, any = true;
-    } else {
-      char text[kUuidTextBytes];
-      for (std::uint32_t i = 0; i < count; ++i) {
-        write_uuid(uuid_at(i), text);
-        passed[i] = test.matches({text, sizeof text}) ? 1 : 0;
-        any |= passed[i] != 0;
-      }
-    }
-    if (!any) return {};
+    SKALD_TRY_ASSIGN(const GroupShared::Passed passed, context_.shared->uuids_passing(test));
+    if (passed == nullptr) return {};
     SKALD_TRY(load());
-    select_ids(ids_, passed, among, hits);
+    select_ids(ids_, *passed, among, hits);
     return {};
   }
 
@@ -299,6 +331,18 @@ class HexReader final : public FormattedReader {
 class Ipv4Reader final : public FormattedReader {
  public:
   using FormattedReader::FormattedReader;
+  base::Status add_sizes(std::span<std::uint32_t> sizes) override {
+    SKALD_TRY(load());
+    for (std::size_t row = 0; row < sizes.size(); ++row) {
+      std::uint32_t size = 7;
+      for (int shift = 0; shift < 32; shift += 8) {
+        const std::uint32_t octet = (addresses_[row] >> shift) & 255;
+        size += (octet >= 10 ? 1U : 0U) + (octet >= 100 ? 1U : 0U);
+      }
+      sizes[row] += size;
+    }
+    return {};
+  }
 
  protected:
   base::Status load() override {

@@ -293,6 +293,14 @@ base::Status Ints::add_frames(const PageSource& source, ScanStats* stats,
 template <typename T>
 base::Status Ints::decode(const PageSource& source, ScanStats* stats, std::vector<T>& out,
                           std::uint64_t value_max) const {
+  base::Status status = decode_values(source, stats, out, value_max);
+  if (!status.ok()) out.clear();  // callers take "not empty" for "decoded"
+  return status;
+}
+
+template <typename T>
+base::Status Ints::decode_values(const PageSource& source, ScanStats* stats, std::vector<T>& out,
+                                 std::uint64_t value_max) const {
   if constexpr (sizeof(T) < 8) {
     if (!constant_ && (delta_ || factor_ != 1 || low_bits_ > 32)) {
       // Rare for ids; the wide way keeps the narrow one simple.

@@ -37,12 +37,16 @@ class Ints {
   std::uint64_t stored_bytes() const noexcept;  // of its pages, those inside references aside
   std::uint64_t base() const noexcept { return base_; }  // the value, if constant()
 
-  // T: std::uint32_t (kCorrupt if a value is above `value_max`) or std::uint64_t.
+  // On error `out` is empty. T: std::uint32_t (kCorrupt if a value is above `value_max`) or
+  // std::uint64_t.
   template <typename T>
   base::Status decode(const PageSource& source, ScanStats* stats, std::vector<T>& out,
                       std::uint64_t value_max = std::numeric_limits<T>::max()) const;
 
  private:
+  template <typename T>
+  base::Status decode_values(const PageSource& source, ScanStats* stats, std::vector<T>& out,
+                             std::uint64_t value_max) const;
   template <typename T>
   base::Status add_high(const PageSource& source, ScanStats* stats, std::vector<T>& out) const;
   template <typename T>

@@ -34,6 +34,22 @@ class TemplateReader final : public ColumnReader {
     return {};
   }
 
+  base::Status add_sizes(std::span<std::uint32_t> sizes) override {
+    SKALD_TRY(load());
+    std::vector<std::vector<std::uint32_t>> own(spec_.templates.size());
+    for (std::uint32_t t = 0; t < own.size(); ++t) {
+      const auto& literals = spec_.templates[t].literals;
+      std::size_t fixed = 0;
+      for (const std::string_view literal : literals) fixed += literal.size();
+      own[t].assign(spec_.templates[t].rows, static_cast<std::uint32_t>(fixed));
+      for (std::uint32_t v = 0; v + 1 < literals.size(); ++v)
+        SKALD_TRY(child(t, v).add_sizes(own[t]));
+    }
+    for (std::size_t row = 0; row < sizes.size(); ++row)
+      sizes[row] += own[ids_[row]][ordinals_[row]];
+    return {};
+  }
+
   base::Status read_labels(const Selection& selection, std::vector<model::Labels>& out);
 
  protected:
@@ -278,6 +294,7 @@ class WordsReader final : public ColumnReader {
       return {};
     }
     SKALD_TRY_ASSIGN(page_, source().read(spec_.entries.page, kRowGroupBytesMax, context_.stats));
+    own_entries_.clear();
     SKALD_TRY(split_entries(page_.view, spec_.entries.count, source(), own_entries_));
     entries_ = own_entries_;
     return {};
