@@ -17,7 +17,7 @@ model::Labels signature(const model::Labels& labels, const logql::VectorMatching
   for (const auto& [name, value] : labels) {
     const bool named =
         std::find(matching.labels.begin(), matching.labels.end(), name) != matching.labels.end();
-    if (named == matching.on) kept.emplace_back(name, value);
+    if (named == matching.on && !value.empty()) kept.emplace_back(name, value);
   }
   return model::Labels::from_result(std::move(kept));
 }
@@ -77,7 +77,7 @@ StepMatrix combine_sets(const Steps& steps, const logql::Binary& expr, StepMatri
 
 model::Labels result_labels(const model::Labels& many, const model::Labels& one,
                             const logql::VectorMatching& matching) {
-  model::Labels out = many;
+  model::Labels out = model::Labels::from_pairs(many.pairs());  // without empty values
   if (matching.card == Card::kOneToOne) {
     for (const auto& [name, value] : many) {
       const bool named =

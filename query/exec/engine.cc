@@ -30,9 +30,17 @@ base::Result<Steps> steps_of(const QueryRequest& request) {
     return base::invalid_argument(
         "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of "
         "the step parameter");
-  out.start_ns = request.start_ns;
+  // As Loki's query frontend: the first point is rounded down to a multiple of the step, the last
+  // one up.
+  const auto floor_mod = [&](std::int64_t t) {
+    const std::int64_t rest = t % request.step_ns;
+    return rest < 0 ? rest + request.step_ns : rest;
+  };
   out.step_ns = request.step_ns;
-  out.count = static_cast<std::uint32_t>(points + 1);
+  out.start_ns = request.start_ns - floor_mod(request.start_ns);
+  const std::int64_t rest = floor_mod(request.end_ns);
+  const std::int64_t end_ns = rest == 0 ? request.end_ns : request.end_ns - rest + request.step_ns;
+  out.count = static_cast<std::uint32_t>((end_ns - out.start_ns) / request.step_ns + 1);
   return out;
 }
 

@@ -20,9 +20,10 @@ struct QueryRequest {
   std::string tenant = "fake";
   std::string text;                      // LogQL
   bool instant = false;                  // true: one evaluation at end_ns
-  model::TimestampNs start_ns = 0;       // log queries: [start, end); metric: start, +step, <= end
+  model::TimestampNs start_ns = 0;       // log queries: [start, end); metric: see step_ns
   model::TimestampNs end_ns = 0;
-  std::int64_t step_ns = 0;              // metric range queries; > 0
+  std::int64_t step_ns = 0;              // metric range queries; > 0. Points: start rounded down to a multiple of the
+                              // step, to end rounded up (as Loki's query frontend)
   std::int64_t interval_ns = 0;          // log queries: at most one entry per stream and interval
   std::uint32_t limit = 100;             // log queries: entries in all
   model::Direction direction = model::Direction::kBackward;

@@ -9,6 +9,8 @@
 namespace skald::query {
 namespace {
 
+using logql::Expr;
+
 base::Status no_literal() {
   return base::invalid_argument(
       "unexpected expr type (*syntax.LiteralExpr) for Evaluator type (*logql.DefaultEvaluator) ");
@@ -20,6 +22,135 @@ bool groups_samples(const logql::VectorAggregation& expr, const logql::RangeAggr
   if (expr.op != logql::VectorOp::kSum || range.grouping) return false;
   return range.op == RangeOp::kBytes || range.op == RangeOp::kBytesRate ||
          range.op == RangeOp::kSum || range.op == RangeOp::kRate || range.op == RangeOp::kCount;
+}
+
+// ---- what Loki's query frontend rewrites, as far as it shows in answers ----
+
+bool is_noop(const logql::Grouping& grouping) {
+  return grouping.without && grouping.labels.empty();
+}
+
+// Whether series of different streams may end up with equal labels.
+bool reduces_labels(const Expr& expr) {
+  if (const auto* vector = expr.as<logql::VectorAggregation>())
+    return !vector->grouping.labels.empty() || reduces_labels(*vector->inner);
+  if (const auto* binary = expr.as<logql::Binary>())
+    return reduces_labels(*binary->left) || reduces_labels(*binary->right);
+  if (const auto* replace = expr.as<logql::LabelReplace>()) return reduces_labels(*replace->inner);
+  const auto* range = expr.as<logql::RangeAggregation>();
+  if (range == nullptr) return false;
+  if (range->grouping && !range->grouping->labels.empty()) return true;
+  for (const logql::Stage& stage : range->range.selector.pipeline) {
+    if (std::holds_alternative<logql::DropLabels>(stage) ||
+        std::holds_alternative<logql::KeepLabels>(stage))
+      return true;
+    if (const auto* format = std::get_if<logql::LabelFormat>(&stage))
+      for (const auto& item : format->items)
+        if (item.rename) return true;
+  }
+  return false;
+}
+
+bool is_shardable(const Expr& expr, bool top) {
+  if (const auto* range = expr.as<logql::RangeAggregation>()) {
+    switch (range->op) {
+      case logql::RangeOp::kRateCounter:
+      case logql::RangeOp::kStdvar:
+      case logql::RangeOp::kStddev:
+      case logql::RangeOp::kAbsent: return false;
+      case logql::RangeOp::kQuantile: return top;
+      default: return true;
+    }
+  }
+  if (const auto* vector = expr.as<logql::VectorAggregation>()) {
+    const Expr& inner = *vector->inner;
+    switch (vector->op) {
+      case logql::VectorOp::kCount:
+      case logql::VectorOp::kAvg: return is_shardable(inner, top) && !reduces_labels(inner);
+      case logql::VectorOp::kMax:
+      case logql::VectorOp::kMin:
+        return inner.as<logql::RangeAggregation>() != nullptr && is_shardable(inner, false);
+      case logql::VectorOp::kSum: {
+        const auto* child = inner.as<logql::VectorAggregation>();
+        const bool extremum = child != nullptr && (child->op == logql::VectorOp::kMax ||
+                                                   child->op == logql::VectorOp::kMin);
+        return is_shardable(inner, top) && !extremum;
+      }
+      case logql::VectorOp::kApproxTopK: return is_shardable(inner, top);
+      default: return false;
+    }
+  }
+  if (const auto* binary = expr.as<logql::Binary>())
+    return (binary->op == logql::BinaryOp::kAdd || binary->op == logql::BinaryOp::kMul) &&
+           !binary->matching.on && binary->matching.labels.empty() &&
+           is_shardable(*binary->left, top) && is_shardable(*binary->right, top);
+  return expr.as<logql::Literal>() != nullptr;
+}
+
+// Whether the frontend sends the whole aggregation to the queriers, so that nothing inside is
+// rewritten.
+bool goes_down_whole(const logql::VectorAggregation& expr, const Expr& as_expr) {
+  if (!is_shardable(as_expr, true)) return false;
+  if (expr.op == logql::VectorOp::kMax || expr.op == logql::VectorOp::kMin)
+    return !reduces_labels(*expr.inner);
+  return true;
+}
+
+// avg_over_time by (x) becomes sum by (x) of sums over sum by (x) of counts. The count knows no
+// unwrap: lines without the label, which the sum leaves out, count too.
+base::Result<StepMatrix> average_in_parts(const Evaluation& evaluation,
+                                          const logql::RangeAggregation& expr) {
+  logql::Grouping grouping = expr.grouping.value_or(logql::Grouping{true, {}});
+  logql::RangeAggregation sum, count;
+  sum.op = logql::RangeOp::kSum;
+  sum.range = expr.range;
+  count.op = logql::RangeOp::kCount;
+  count.range.selector = expr.range.selector;
+  count.range.interval_ns = expr.range.interval_ns;
+  count.range.offset_ns = expr.range.offset_ns;
+  logql::Grouping count_grouping = grouping;
+  if (grouping.without && expr.range.unwrap)
+    count_grouping.labels.push_back(expr.range.unwrap->label);
+  const auto sum_of = [&](const logql::RangeAggregation& range,
+                          const logql::Grouping& by) -> base::Result<StepMatrix> {
+    SKALD_TRY_ASSIGN(StepMatrix input, run_range(evaluation.store, evaluation.context, range,
+                                                 evaluation.steps, &by, evaluation.result));
+    logql::VectorAggregation outer;
+    outer.op = logql::VectorOp::kSum;
+    outer.grouping = by;
+    return aggregate(evaluation, outer, std::move(input));
+  };
+  SKALD_TRY_ASSIGN(StepMatrix sums, sum_of(sum, grouping));
+  SKALD_TRY_ASSIGN(StepMatrix counts, sum_of(count, count_grouping));
+  logql::Binary divide;
+  divide.op = logql::BinaryOp::kDiv;
+  return combine(evaluation, divide, std::move(sums), std::move(counts));
+}
+
+base::Result<StepMatrix> evaluate_range(const Evaluation& evaluation,
+                                        const logql::RangeAggregation& expr, const Expr& as_expr) {
+  using logql::RangeOp;
+  const auto plain = [&] {
+    return run_range(evaluation.store, evaluation.context, expr, evaluation.steps, nullptr,
+                     evaluation.result);
+  };
+  const bool whole = !reduces_labels(as_expr) && (!expr.grouping || is_noop(*expr.grouping));
+  if (evaluation.whole || whole) return plain();
+  logql::VectorAggregation outer;
+  switch (expr.op) {
+    case RangeOp::kAvg: return average_in_parts(evaluation, expr);
+    case RangeOp::kCount:
+    case RangeOp::kRate:
+    case RangeOp::kBytes:
+    case RangeOp::kBytesRate:
+    case RangeOp::kSum: outer.op = logql::VectorOp::kSum; break;
+    case RangeOp::kMin: outer.op = logql::VectorOp::kMin; break;
+    case RangeOp::kMax: outer.op = logql::VectorOp::kMax; break;
+    default: return plain();
+  }
+  outer.grouping = expr.grouping.value_or(logql::Grouping{true, {}});
+  SKALD_TRY_ASSIGN(StepMatrix input, plain());
+  return aggregate(evaluation, outer, std::move(input));
 }
 
 // Go's Regexp.Expand: $1, ${1}, $name, ${name}, $$. A name is as long as it can be.
@@ -63,7 +194,8 @@ std::string expand(std::string_view format, const re2::RE2& regex,
 }
 
 base::Result<StepMatrix> evaluate_vector(const Evaluation& evaluation,
-                                         const logql::VectorAggregation& expr) {
+                                         const logql::VectorAggregation& expr,
+                                         const Expr& as_expr) {
   const auto* range = expr.inner->as<logql::RangeAggregation>();
   if (range != nullptr && groups_samples(expr, *range)) {
     SKALD_TRY_ASSIGN(StepMatrix input,
@@ -71,7 +203,9 @@ base::Result<StepMatrix> evaluate_vector(const Evaluation& evaluation,
                                &expr.grouping, evaluation.result));
     return aggregate(evaluation, expr, std::move(input));
   }
-  SKALD_TRY_ASSIGN(StepMatrix input, evaluate(evaluation, *expr.inner));
+  Evaluation inner = evaluation;
+  inner.whole = evaluation.whole || goes_down_whole(expr, as_expr);
+  SKALD_TRY_ASSIGN(StepMatrix input, evaluate(inner, *expr.inner));
   return aggregate(evaluation, expr, std::move(input));
 }
 
@@ -100,6 +234,7 @@ base::Result<StepMatrix> replace_label(const logql::LabelReplace& expr, StepMatr
     if (!regex->Match(source, 0, source.size(), re2::RE2::UNANCHORED, groups.data(), count))
       continue;
     const std::string value = expand(expr.replacement, *regex, groups);
+    series.labels = model::Labels::from_pairs(series.labels.pairs());
     series.labels.erase(expr.destination);
     if (!value.empty()) series.labels.set(expr.destination, value);
   }
@@ -108,10 +243,9 @@ base::Result<StepMatrix> replace_label(const logql::LabelReplace& expr, StepMatr
 
 base::Result<StepMatrix> evaluate(const Evaluation& evaluation, const logql::Expr& expr) {
   if (const auto* range = expr.as<logql::RangeAggregation>())
-    return run_range(evaluation.store, evaluation.context, *range, evaluation.steps, nullptr,
-                     evaluation.result);
+    return evaluate_range(evaluation, *range, expr);
   if (const auto* vector = expr.as<logql::VectorAggregation>())
-    return evaluate_vector(evaluation, *vector);
+    return evaluate_vector(evaluation, *vector, expr);
   if (const auto* binary = expr.as<logql::Binary>()) return evaluate_binary(evaluation, *binary);
   if (const auto* replace = expr.as<logql::LabelReplace>()) {
     SKALD_TRY_ASSIGN(StepMatrix input, evaluate(evaluation, *replace->inner));

@@ -13,6 +13,9 @@ struct Evaluation {
   QueryContext& context;
   Steps steps;
   QueryResult& result;  // stats and warnings are added here
+  // Inside an aggregation that Loki's frontend hands to its queriers as a whole; outside of those
+  // it rewrites some range aggregations, which shows in their answers.
+  bool whole = false;
 };
 
 // Not for literals, which only make sense beside an operator.

@@ -171,13 +171,8 @@ class StringFilter final : public LeafFilter {
   using LeafFilter::LeafFilter;
 
   bool process(Row& row) const override {
-    std::string_view value;
-    if (label() == kErrorLabel)
-      value = row.error();
-    else if (label() == kErrorDetailsLabel)
-      value = row.error_details();
-    else
-      value = row.get(label()).value;
+    // __error_details__ is no label to a filter: it reads as empty.
+    const std::string_view value = label() == kErrorLabel ? row.error() : row.get(label()).value;
     return matches(value) != negated_;
   }
 

@@ -14,8 +14,10 @@ model::Labels group_labels(const model::Labels& labels, const logql::Grouping& g
   for (const auto& [name, value] : labels) {
     const bool named =
         std::find(grouping.labels.begin(), grouping.labels.end(), name) != grouping.labels.end();
-    if (named != grouping.without && !(grouping.without && name == "__name__"))
-      kept.emplace_back(name, value);
+    // Loki's label builder, which `without` goes through, loses empty values; `by` keeps them.
+    if (named == grouping.without || (grouping.without && (name == "__name__" || value.empty())))
+      continue;
+    kept.emplace_back(name, value);
   }
   return model::Labels::from_result(std::move(kept));
 }
@@ -126,12 +128,15 @@ StepMatrix in_order(const std::vector<Group>& groups, bool largest, StepMatrix s
 base::Result<StepMatrix> aggregate(const Evaluation& evaluation,
                                    const logql::VectorAggregation& expr, StepMatrix input) {
   const Steps& steps = evaluation.steps;
+  std::stable_sort(input.begin(), input.end(),
+                   [](const StepSeries& a, const StepSeries& b) { return a.labels < b.labels; });
   const std::vector<Group> groups = make_groups(input, expr.grouping);
   switch (expr.op) {
     case VectorOp::kTopK:
     case VectorOp::kApproxTopK:
     case VectorOp::kBottomK: {
       const bool largest = expr.op != VectorOp::kBottomK;
+      // Of equal values the first by labels stay.
       for (const Group& group : groups)
         keep_best(steps, group, static_cast<std::size_t>(expr.parameter), largest, input);
       if (steps.count == 1) input = in_order(groups, largest, std::move(input));

@@ -584,6 +584,8 @@ base::Result<std::shared_ptr<const re2::RE2>> compile_regex(std::string_view reg
   if (label) text = "^(?:" + text + ")$";
   auto out = std::make_shared<const re2::RE2>(text, options);
   if (!out->ok()) return base::invalid_argument(go_reason(*out));
+  if (out->CapturingGroupNames().size() != out->NamedCapturingGroups().size())
+    return base::invalid_argument("error parsing regexp: duplicate capture group name");
   return std::shared_ptr<const re2::RE2>(std::move(out));
 }
 
