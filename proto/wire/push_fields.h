@@ -1,6 +1,6 @@
 #pragma once
 // Field numbers of the protobuf push request, as documented in PUSH.md. Shared by encoder and
-// decoder; tests/proto/wire/push.proto states them once more for libprotobuf.
+// decoder; tests/proto/wire states them once more for libprotobuf.
 
 namespace skald::wire {
 

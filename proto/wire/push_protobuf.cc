@@ -13,21 +13,28 @@ base::Status malformed(const char* what) {
   return base::invalid_argument(std::string("malformed protobuf in ") + what);
 }
 
-base::Status read_time(std::string_view message, model::TimestampNs& out) {
+struct TimeParts {
   std::int64_t seconds = 0;
   std::int64_t nanos = 0;
+};
+
+// Of a message given twice the later one's fields win, those it lacks stay.
+base::Status read_time(std::string_view message, TimeParts& time) {
   ProtoReader reader(message);
   while (reader.next()) {
-    if (reader.is(kTimeSeconds, kVarint)) seconds = static_cast<std::int64_t>(reader.number());
-    if (reader.is(kTimeNanos, kVarint)) nanos = static_cast<std::int32_t>(reader.number());
+    if (reader.is(kTimeSeconds, kVarint)) time.seconds = static_cast<std::int64_t>(reader.number());
+    if (reader.is(kTimeNanos, kVarint)) time.nanos = static_cast<std::int32_t>(reader.number());
   }
-  if (reader.failed()) return malformed("a timestamp");
-  if (nanos < 0 || nanos >= base::kNsPerSecond ||
-      __builtin_mul_overflow(seconds, base::kNsPerSecond, &out) ||
-      __builtin_add_overflow(out, nanos, &out))
-    return base::invalid_argument("timestamp out of range: " + std::to_string(seconds) + " s, " +
-                                  std::to_string(nanos) + " ns");
-  return {};
+  return reader.failed() ? malformed("a timestamp") : base::Status();
+}
+
+base::Status join_time(const TimeParts& time, model::TimestampNs& out) {
+  if (time.nanos >= 0 && time.nanos < base::kNsPerSecond &&
+      !__builtin_mul_overflow(time.seconds, base::kNsPerSecond, &out) &&
+      !__builtin_add_overflow(out, time.nanos, &out)) [[likely]]
+    return {};
+  return base::invalid_argument("timestamp out of range: " + std::to_string(time.seconds) + " s, " +
+                                std::to_string(time.nanos) + " ns");
 }
 
 base::Status read_pair(std::string_view message, model::Labels::Pair& out) {
@@ -59,11 +66,12 @@ class EntryReader {
 
   base::Status read(std::string_view message, model::EntryView& entry) {
     raw_.clear();
+    TimeParts parts;
     std::uint64_t time_in_line = 0;
     ProtoReader reader(message);
     while (reader.next()) {
       if (reader.is(kEntryTime, kLengthDelimited)) {
-        SKALD_TRY(read_time(reader.bytes(), entry.timestamp_ns));
+        SKALD_TRY(read_time(reader.bytes(), parts));
       } else if (reader.is(kEntryLine, kLengthDelimited)) {
         entry.line = reader.bytes();
       } else if (reader.is(kEntryMetadata, kLengthDelimited)) {
@@ -76,6 +84,7 @@ class EntryReader {
       }
     }
     if (reader.failed()) return malformed("an entry");
+    SKALD_TRY(join_time(parts, entry.timestamp_ns));
     if (time_in_line != 0) SKALD_TRY(read_time_in_line(time_in_line, entry));
     return raw_.empty() ? base::Status() : read_metadata(entry);
   }

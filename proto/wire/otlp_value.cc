@@ -1,0 +1,126 @@
+#include "proto/wire/otlp_value.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+namespace skald::wire {
+namespace {
+
+void append_json_text(std::string& out, std::string_view text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  out.push_back('"');
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out.push_back('\\');
+      out.push_back(c);
+    } else if (c == '\n') {
+      out.append("\\n");
+    } else if (c == '\t') {
+      out.append("\\t");
+    } else if (c == '\r') {
+      out.append("\\r");
+    } else if (byte < 0x20) {
+      out.append("\\u00");
+      out.push_back(kHex[byte >> 4]);
+      out.push_back(kHex[byte & 15]);
+    } else {
+      out.push_back(c);
+    }
+  }
+  out.push_back('"');
+}
+
+}  // namespace
+
+void OtlpValue::append_json(std::string& out) const {
+  switch (kind) {
+    case Kind::kEmpty: out.append("null"); return;
+    case Kind::kString: append_json_text(out, text); return;
+    case Kind::kToken: out.append(text); return;
+    case Kind::kArray:
+      out.push_back('[');
+      for (std::size_t i = 0; i < items.size(); ++i) {
+        if (i > 0) out.push_back(',');
+        items[i].second.append_json(out);
+      }
+      out.push_back(']');
+      return;
+    case Kind::kMap: break;
+  }
+  // encoding/json sorts the keys of maps.
+  std::vector<const std::pair<std::string, OtlpValue>*> sorted;
+  for (const auto& item : items) sorted.push_back(&item);
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto* a, const auto* b) { return a->first < b->first; });
+  out.push_back('{');
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    if (i > 0) out.push_back(',');
+    append_json_text(out, sorted[i]->first);
+    out.push_back(':');
+    sorted[i]->second.append_json(out);
+  }
+  out.push_back('}');
+}
+
+std::string OtlpValue::as_text() const {
+  if (kind == Kind::kEmpty) return {};
+  if (kind == Kind::kString || kind == Kind::kToken) return text;
+  std::string out;
+  append_json(out);
+  return out;
+}
+
+base::Status OtlpValue::flatten(std::string name, OtlpPairs& out) const {
+  if (kind != Kind::kMap) {
+    if (out.size() >= kMetadataPairsMax)
+      return base::invalid_argument("more than " + std::to_string(kMetadataPairsMax) +
+                                    " attributes in one place");
+    out.emplace_back(std::move(name), as_text());
+    return {};
+  }
+  for (const auto& [key, value] : items) SKALD_TRY(value.flatten(name + "_" + otlp_name(key), out));
+  return {};
+}
+
+std::string otlp_double(double value) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
+  char text[400];
+  const double magnitude = std::abs(value);
+  // As encoding/json: exponents only for very small and very large numbers.
+  const bool plain = magnitude == 0 || (magnitude >= 1e-6 && magnitude < 1e21);
+  const auto end =
+      plain ? std::to_chars(text, text + sizeof text, value, std::chars_format::fixed)
+            : std::to_chars(text, text + sizeof text, value, std::chars_format::scientific);
+  return std::string(text, end.ptr);
+}
+
+std::string otlp_hex(std::string_view bytes) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  if (bytes.find_first_not_of('\0') == std::string_view::npos) return {};  // all zero: none
+  std::string out;
+  for (const char c : bytes.substr(0, 64)) {
+    out.push_back(kHex[static_cast<unsigned char>(c) >> 4]);
+    out.push_back(kHex[static_cast<unsigned char>(c) & 15]);
+  }
+  return out;
+}
+
+std::string otlp_base64(std::string_view bytes) {
+  static constexpr char kDigits[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    unsigned block = 0;
+    const std::size_t count = std::min<std::size_t>(3, bytes.size() - i);
+    for (std::size_t k = 0; k < 3; ++k)
+      block = block << 8 | (k < count ? static_cast<unsigned char>(bytes[i + k]) : 0U);
+    for (std::size_t k = 0; k < 4; ++k)
+      out.push_back(k <= count ? kDigits[block >> (18 - 6 * k) & 63] : '=');
+  }
+  return out;
+}
+
+}  // namespace skald::wire
