@@ -60,11 +60,17 @@ Api::Impl::Impl(ApiDeps deps_in, std::shared_ptr<const ApiSettings> settings_in)
     : deps(std::move(deps_in)),
       started_ns(deps.clock->wall_ns()),
       ingest(*deps.store, *deps.clock),
+      tails(*deps.clock),
       settings_(std::move(settings_in)) {
   for (std::size_t i = 0; i < routes().size(); ++i)
     route_metrics.push_back(std::make_unique<RouteMetrics>());
+  deps.store->set_append_listener([this](std::string_view tenant, const model::PushBatch& batch) {
+    tails.on_append(tenant, batch);
+  });
+  deps.store->set_delete_filter_factory(
+      [this](const store::DeleteRequest& request) { return delete_filters.make(request); });
 }
-Api::Impl::~Impl() = default;
+Api::Impl::~Impl() { deps.store->set_append_listener(nullptr); }
 
 Api::Api(ApiDeps deps, std::shared_ptr<const ApiSettings> settings)
     : impl_(std::make_unique<Impl>(std::move(deps), std::move(settings))) {}
@@ -86,7 +92,10 @@ void Api::set_settings(std::shared_ptr<const ApiSettings> settings) {
 }
 std::shared_ptr<const ApiSettings> Api::settings() const { return impl_->settings(); }
 void Api::set_ready(bool ready) { impl_->ready.store(ready); }
-void Api::stop() { impl_->ready.store(false); }
+void Api::stop() {
+  impl_->ready.store(false);
+  impl_->tails.stop();
+}
 
 std::vector<net::Lane> Api::lanes(unsigned query_threads) {
   // Pushes mostly wait for the disk together: many of them make large group commits.

@@ -8,7 +8,9 @@
 
 #include "query/api/api.h"
 #include "query/api/call.h"
+#include "query/api/delete_filters.h"
 #include "query/api/ingest.h"
+#include "query/api/tail.h"
 
 namespace skald::query::api {
 
@@ -35,6 +37,8 @@ struct Api::Impl {
   const std::int64_t started_ns;
   Authenticator authenticator;
   Ingest ingest;
+  TailHub tails;
+  DeleteFilters delete_filters;
   QueryCounters query_counters;
   std::vector<std::unique_ptr<RouteMetrics>> route_metrics;  // as routes()
 

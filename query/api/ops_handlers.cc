@@ -74,6 +74,11 @@ ServerResponse compact(Call& call) {
   return response;
 }
 
+ServerResponse rules(Call& call) {
+  if (call.api.deps.rules) return call.api.deps.rules(call.http, call.tenant);
+  return ServerResponse::text(404, "the ruler is not running");
+}
+
 ServerResponse reload(Call& call) {
   if (!call.api.deps.reload) return ServerResponse::text(501, "this server cannot reload");
   if (const base::Status status = call.api.deps.reload(); !status.ok())

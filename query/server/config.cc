@@ -194,11 +194,7 @@ base::Status read_all(const YAML::Node& root, const std::string& name, ServerCon
   read_auth(map.map("auth"), config.api->auth);
   read_storage(map.map("storage"), config.store);
   read_querier(map.map("querier"), config);
-  if (const YAML::Node ruler = map.raw("ruler"); ruler.IsDefined()) {
-    YAML::Emitter out;
-    out << ruler;
-    config.ruler_yaml = out.c_str();
-  }
+  map.raw("ruler");  // checked by the ruler
   for (const char* key :
        {"compactor", "common", "schema_config", "storage_config", "query_range", "frontend",
         "ingester", "analytics", "pattern_ingester", "chunk_store_config", "table_manager",
@@ -227,6 +223,7 @@ base::Result<ServerConfig> parse_config(std::string_view text, const std::string
   config.engine.workers = std::clamp(std::thread::hardware_concurrency(), 1U, 8U);
   config.query_threads = std::clamp(std::thread::hardware_concurrency() * 2, 4U, 32U);
   config.store.data_dir = "data";
+  config.text = text;
   try {
     const YAML::Node root = YAML::Load(std::string(text));
     SKALD_TRY(read_all(root, name, config));

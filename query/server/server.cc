@@ -4,6 +4,8 @@
 
 #include <mutex>
 
+#include "query/alert/ruler.h"
+
 namespace skald::query::server {
 
 struct Server::Impl {
@@ -12,11 +14,13 @@ struct Server::Impl {
   std::mutex reload_mutex;
   std::unique_ptr<store::Store> store;
   std::unique_ptr<Engine> engine;
+  std::unique_ptr<alert::Ruler> ruler;
   std::unique_ptr<api::Api> api;
   std::unique_ptr<net::HttpServer> http;
   bool stopped = false;
 
   base::Status open();
+  base::Status open_ruler();
   base::Status reload();
   void stop();
   api::ApiDeps api_deps();
@@ -30,13 +34,25 @@ base::Status Server::Impl::open() {
   };
   SKALD_TRY_ASSIGN(store, store::Store::open(config.store));
   engine = std::make_unique<Engine>(*store, base::Clock::system(), config.engine);
+  SKALD_TRY(open_ruler());
   api = std::make_unique<api::Api>(api_deps(), config.api);
   config.http.lanes = api::Api::lanes(config.query_threads);
   config.http.lane_of = api::Api::lane_of;
   SKALD_TRY_ASSIGN(http, net::HttpServer::start(config.http, [this](net::ServerRequest& request) {
                      return api->handle(request);
                    }));
+  ruler->start();
   api->set_ready(true);
+  return {};
+}
+
+base::Status Server::Impl::open_ruler() {
+  SKALD_TRY_ASSIGN(alert::RulerOptions options,
+                   alert::read_ruler_options(config.text, config.store.data_dir));
+  alert::RulerDeps deps;
+  deps.query = alert::engine_query(*engine, options.query_timeout_ns);
+  deps.store = store.get();
+  SKALD_TRY_ASSIGN(ruler, alert::Ruler::create(std::move(options), std::move(deps)));
   return {};
 }
 
@@ -52,6 +68,10 @@ api::ApiDeps Server::Impl::api_deps() {
     spdlog::set_level(parsed);
     return true;
   };
+  deps.rules = [this](net::ServerRequest& request, const std::string& tenant) {
+    return ruler->handle(request, tenant);
+  };
+  deps.more_metrics = [this](std::string& out) { ruler->append_metrics(out); };
   deps.log_level = [] {
     const auto name = spdlog::level::to_string_view(spdlog::get_level());
     return std::string(name.data(), name.size());
@@ -66,7 +86,7 @@ base::Status Server::Impl::reload() {
   api->set_settings(fresh.api);
   spdlog::set_level(spdlog::level::from_str(fresh.log_level));
   spdlog::info("configuration reloaded");
-  return {};
+  return ruler->reload();
 }
 
 void Server::Impl::stop() {
@@ -74,6 +94,7 @@ void Server::Impl::stop() {
   stopped = true;
   if (api != nullptr) api->stop();
   if (http != nullptr) http->stop(config.drain_ns);
+  if (ruler != nullptr) ruler->stop();
   if (store == nullptr) return;
   if (const base::Status status = store->flush(); !status.ok())
     spdlog::error("flush at stop: {}; the write-ahead log has the entries", status.to_string());
@@ -85,6 +106,7 @@ Server::~Server() {
   stop();
   // Closes the store while retention may still be asked for.
   impl_->http.reset();
+  impl_->ruler.reset();
   impl_->engine.reset();
   impl_->store.reset();
 }
