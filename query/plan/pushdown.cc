@@ -81,8 +81,9 @@ void Pushdown::Impl::add_needs() {
   for (const std::string& name : needs->by) note_name(name);
   if (needs->unwrap != nullptr) {
     note_name(needs->unwrap->label);
+    // Behind a stage that is not understood, labels may come from anywhere.
     for (const auto& filter : needs->unwrap->post_filters) {
-      steps.push_back({filter, json});
+      if (complete) steps.push_back({filter, json});
       note_leaves(*filter);
     }
     if (std::find(needs->by.begin(), needs->by.end(), needs->unwrap->label) != needs->by.end())
