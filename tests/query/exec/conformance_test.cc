@@ -11,6 +11,7 @@
 
 #include "proto/gotext/duration.h"
 #include "proto/gotext/number.h"
+#include "proto/gotext/time_layout.h"
 #include "query/exec/engine.h"
 #include "query/logql/printer.h"
 #include "tests/query/exec/memory_store.h"
@@ -32,7 +33,7 @@ dom::element item(dom::element parent, std::size_t index) {
 }
 dom::array list_of(dom::element e) {
   dom::array out;
-  static_cast<void>(e.get(out));
+  CHECK(e.get(out) == simdjson::SUCCESS);
   return out;
 }
 
@@ -59,7 +60,7 @@ double number_of(dom::element e) {
     return d;
   }
   if (e.get(i) == simdjson::SUCCESS) return static_cast<double>(i);
-  static_cast<void>(e.get(d));
+  if (e.get(d) != simdjson::SUCCESS) return std::nan("");
   return d;
 }
 bool near(double a, double b) {
@@ -75,7 +76,8 @@ std::int64_t time_param(const std::string& text, std::int64_t fallback) {
   double seconds = 0;
   if (gotext::read_float(text, seconds) == gotext::NumberError::kNone)
     return static_cast<std::int64_t>(seconds * 1e9);
-  return INT64_MIN;
+  const auto time = gotext::TimeLayout("2006-01-02T15:04:05.999999999Z07:00").parse(text);
+  return time.ok() ? time->unix_ns() : INT64_MIN;
 }
 std::int64_t duration_param(const std::string& text, std::int64_t fallback) {
   if (text.empty()) return fallback;
@@ -192,7 +194,7 @@ std::string run_case(const dom::element c, const Engine& engine) {
   const dom::element params = child(c, "params");
   const std::string query = text_of(params, "query");
   std::int64_t status = 0;
-  static_cast<void>(child(c, "status").get(status));
+  CHECK(child(c, "status").get(status) == simdjson::SUCCESS);
   if (path.ends_with("format_query")) {
     const auto text = logql::format_query(query);
     if (!text.ok()) return std::string(text.status().message());
