@@ -281,14 +281,26 @@ std::optional<EncodedColumn> encode_special(EncodeContext& context, const Column
   return std::nullopt;
 }
 
+bool holds_uuid(std::string_view text) {
+  Uuid uuid;
+  for (std::size_t dash = text.find('-'); dash < text.size(); dash = text.find('-', dash + 1))
+    if (dash >= 8 && text.size() - dash >= kUuidTextBytes - 8 &&
+        parse_uuid(text.data() + dash - 8, uuid))
+      return true;
+  return false;
+}
+
 EncodedColumn encode_strings(EncodeContext& context, const ColumnInput& input) {
   const auto rows = static_cast<std::uint32_t>(input.values.size());
   const std::vector<std::string_view> sample = sample_of(input.values);
   const std::size_t distinct = distinct_of(sample);
-  if (distinct * 4 <= sample.size())
+  // Strings around UUIDs go to the shared table: shorter, and an absent one is proved absent.
+  const bool identifiers =
+      distinct > 16 && std::any_of(sample.begin(), sample.begin() + 16, holds_uuid);
+  if (distinct * 4 <= sample.size() && !identifiers)
     if (auto column = encode_dictionary(context, input, rows / 4 + 2)) return std::move(*column);
   if (auto column = encode_special(context, input, sample)) return std::move(*column);
-  if (distinct * 3 <= sample.size() * 2)
+  if (distinct * 3 <= sample.size() * 2 && !identifiers)
     if (auto column = encode_dictionary(context, input, rows / 8 + 2)) return std::move(*column);
   if (input.depth < 3)
     if (auto column = encode_template(context, input)) return std::move(*column);

@@ -192,8 +192,11 @@ constexpr std::string_view kUuidPattern = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
 
 bool may_be_uuid(const TextTest& test, const GroupShared& shared) {
   Uuid uuid;
-  if (test.text.size() == kUuidTextBytes)
-    return parse_uuid(test.text.data(), uuid) && shared.may_have_uuid(uuid);
+  if (test.text.size() == kUuidTextBytes) {
+    if (!parse_uuid(test.text.data(), uuid) || !shared.may_have_uuid(uuid)) return false;
+    const auto passed = shared.uuids_passing(test);  // the filter may be wrong: look
+    return !passed.ok() || *passed != nullptr;
+  }
   return !places_in(kUuidPattern, test).empty();
 }
 
@@ -295,11 +298,13 @@ base::Result<GroupShared::Passed> GroupShared::uuids_passing(const TextTest& tes
   const std::vector<std::uint32_t> places = places_in(kUuidPattern, test);
   char text[kUuidTextBytes];
   for (std::uint32_t i = 0; i < uuids_count && !places.empty(); ++i) {
-    Uuid uuid;
-    std::memcpy(&uuid, table.data() + std::size_t{i} * sizeof(Uuid), sizeof(Uuid));
+    const char* const entry = table.data() + std::size_t{i} * sizeof(Uuid);
     if (whole) {
-      (*passed)[i] = uuid == wanted;
+      if (base::load_le<std::uint64_t>(entry) != wanted.high) continue;
+      (*passed)[i] = base::load_le<std::uint64_t>(entry + 8) == wanted.low;
     } else {
+      Uuid uuid;
+      std::memcpy(&uuid, entry, sizeof(Uuid));
       write_uuid(uuid, text);
       for (const std::uint32_t at : places)
         if (std::memcmp(text + at, test.text.data(), test.text.size()) == 0) (*passed)[i] = 1;

@@ -97,7 +97,7 @@ base::Status split_entries(std::string_view list, std::uint32_t count, const Pag
 bool may_be_number(const ColumnSpec& column, const TextTest& test);
 
 // False proves that no value of the column passes the test. Never reads a page except the UUID
-// filter.
+// filter and, when that says yes, the UUID table.
 bool may_pass(const ColumnSpec& column, const TextTest& test, const GroupShared& shared);
 
 }  // namespace skald::store::part
