@@ -98,7 +98,8 @@ std::vector<Alert> AlertSet::take_due(std::int64_t now_ns, std::int64_t resend_d
   for (auto& [labels, alert] : alerts_) {
     if (alert.state == AlertState::kPending) continue;
     const bool just_resolved = alert.resolved_at_ns > alert.last_sent_at_ns;
-    if (!just_resolved && alert.last_sent_at_ns + resend_delay_ns >= now_ns) continue;
+    const bool told = alert.last_sent_at_ns != 0;
+    if (!just_resolved && told && alert.last_sent_at_ns + resend_delay_ns >= now_ns) continue;
     alert.last_sent_at_ns = now_ns;
     // Two failed evaluations or deliveries must not resolve it.
     alert.valid_until_ns = now_ns + 4 * std::max(interval_ns, resend_delay_ns);

@@ -390,6 +390,8 @@ void Ruler::stop() {
 base::Status Ruler::reload() { return impl_->load(false); }
 
 model::TimestampNs Ruler::run_due() {
+  for (const auto& notifier : impl_->notifiers) notifier->start();
+  for (const auto& writer : impl_->writers) writer->start();
   const std::int64_t now = impl_->deps.clock->wall_ns();
   while (true) {
     std::int64_t slot = 0, next = 0;
@@ -409,31 +411,6 @@ bool Ruler::flush(std::int64_t timeout_ns) {
   for (const auto& notifier : impl_->notifiers) empty = notifier->flush(timeout_ns) && empty;
   for (const auto& writer : impl_->writers) empty = writer->flush(timeout_ns) && empty;
   return empty;
-}
-
-RuleQuery engine_query(const Engine& engine, std::int64_t timeout_ns) {
-  return [&engine, timeout_ns](const std::string& tenant, const std::string& text,
-                               model::TimestampNs at) -> base::Result<std::vector<RuleSample>> {
-    QueryRequest request;
-    request.tenant = tenant;
-    request.text = text;
-    request.instant = true;
-    request.start_ns = request.end_ns = at;
-    request.timeout_ns = timeout_ns;
-    auto result = engine.run(request);
-    if (!result.ok()) return std::move(result).status().with_context("rule evaluation failed");
-    std::vector<RuleSample> out;
-    if (const auto* scalar = std::get_if<Scalar>(&result->data)) {
-      out.push_back({model::Labels(), scalar->sample.value});
-    } else if (auto* vector = std::get_if<Vector>(&result->data)) {
-      for (Series& series : vector->series)
-        if (!series.samples.empty())
-          out.push_back({std::move(series.labels), series.samples.back().value});
-    } else {
-      return base::invalid_argument("rule result is not a vector or scalar");
-    }
-    return out;
-  };
 }
 
 }  // namespace skald::query::alert

@@ -105,6 +105,15 @@ class Block {
   void ignore(std::initializer_list<const char*> keys) {
     for (const char* key : keys) seen_.emplace_back(key);
   }
+  // Keys of Loki that would change what happens: better refused than silently without effect.
+  void refuse(std::initializer_list<const char*> keys) {
+    for (const char* key : keys) {
+      const YAML::Node value = take(key);
+      if (!value || value.IsNull() || (!value.IsScalar() && value.size() == 0)) continue;
+      if (value.IsScalar() && (value.Scalar().empty() || value.Scalar() == "false")) continue;
+      fail(value, name(key) + " is not supported");
+    }
+  }
   void finish() {
     if (!node_ || !node_.IsMap()) return;
     for (const auto& entry : node_) {
@@ -191,8 +200,8 @@ Target read_remote(const std::string& id, Block& block, base::Status& status) {
   });
   block.block("tls_config", [&](Block& b) { read_tls(b, target.tls); });
   block.ignore({"queue_config", "metadata_config", "send_exemplars", "send_native_histograms",
-                "follow_redirects", "enable_http2", "proxy_url", "write_relabel_configs",
-                "protobuf_message", "round_robin_dns"});
+                "follow_redirects", "enable_http2", "protobuf_message", "round_robin_dns"});
+  block.refuse({"write_relabel_configs", "proxy_url", "sigv4", "azuread", "oauth2"});
   if (status.ok()) status = secret(password_file, target.basic_password);
   if (status.ok()) status = secret(credentials_file, target.bearer_token);
   if (status.ok()) status = secret(token_file, target.bearer_token);
@@ -265,12 +274,12 @@ void read_block(Block& block, RulerOptions& options, base::Status& status) {
   block.duration("query_timeout", options.query_timeout_ns);
   block.flag("store_recorded_series", options.store_recorded);
   block.count("evaluation_threads", options.threads);
-  block.ignore({"rule_path", "enable_alertmanager_discovery", "enable_alertmanager_v2",
-                "alertmanager_refresh_interval", "alert_relabel_configs", "ruler_client",
-                "enable_sharding", "sharding_strategy", "sharding_algo", "search_pending_for",
-                "ring", "flush_period", "enabled_tenants", "disabled_tenants",
-                "query_stats_enabled", "disable_rule_group_label", "wal", "wal_cleaner",
-                "evaluation"});
+  block.ignore({"rule_path", "enable_alertmanager_v2", "alertmanager_refresh_interval",
+                "ruler_client", "enable_sharding", "sharding_strategy", "sharding_algo",
+                "search_pending_for", "ring", "flush_period", "query_stats_enabled",
+                "disable_rule_group_label", "wal", "wal_cleaner", "evaluation"});
+  block.refuse({"enable_alertmanager_discovery", "alert_relabel_configs", "enabled_tenants",
+                "disabled_tenants"});
   for (const std::string_view part : gotext::split(alertmanagers, ",")) {
     const std::string_view url = gotext::trim_space(part);
     if (url.empty()) continue;
