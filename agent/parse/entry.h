@@ -186,7 +186,12 @@ struct Entry {
 class HeldEntry {
  public:
   HeldEntry() = default;
-  HeldEntry(const Entry& entry);  // NOLINT: the one way to make one
+  explicit HeldEntry(const Entry& entry);
+  // A copy has its own storage, which its views must point into.
+  HeldEntry(const HeldEntry& other) : HeldEntry(other.restored()) {}
+  HeldEntry& operator=(const HeldEntry&) = delete;
+  HeldEntry(HeldEntry&&) noexcept = default;  // the storage is on the heap and stays in place
+  HeldEntry& operator=(HeldEntry&&) noexcept = default;
   void append(std::string_view separator, std::string_view text);  // to the line
   void truncate(std::size_t size) {
     if (line_.size() > size) line_.resize(size);
@@ -202,6 +207,11 @@ class HeldEntry {
 
  private:
   std::string_view keep(std::string_view text);
+  Entry restored() const {
+    Entry entry;
+    restore(entry);
+    return entry;
+  }
   LabelSetRef base_;
   std::string line_;
   std::string storage_;  // reserved in full before the first view into it

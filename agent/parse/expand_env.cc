@@ -1,10 +1,11 @@
 // -config.expand-env, as Promtail's library (drone/envsubst) does it: over the whole text, before
 // YAML is read.
 
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <cctype>
 
-#include "agent/label/glob.h"
 #include "agent/parse/config.h"
 
 namespace skald::agent {
@@ -121,13 +122,11 @@ class Expander {
   // The shortest or longest prefix or suffix that matches the pattern goes.
   static std::string trim(const std::string& value, const std::string& pattern, bool prefix,
                           bool longest) {
-    auto glob = Glob::compile(pattern.empty() ? "\\" : pattern);
-    if (!glob.ok()) return value;
     const std::size_t size = value.size();
     for (std::size_t i = 0; i <= size; ++i) {
       const std::size_t cut = longest ? size - i : i;
       const std::string part = prefix ? value.substr(0, cut) : value.substr(size - cut);
-      if (!part.empty() && glob->matches(part)) {
+      if (!part.empty() && ::fnmatch(pattern.c_str(), part.c_str(), 0) == 0) {
         return prefix ? value.substr(cut) : value.substr(0, size - cut);
       }
     }

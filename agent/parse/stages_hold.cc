@@ -201,8 +201,8 @@ class PartialStage : public HoldingStage {
       finish(entry, context, known);
       return Flow::kNext;
     }
-    if (!joined && waiting_count_ >= max_partial_lines_) give_all();
-    Waiting& waiting = known != waiting_.end() ? known->second : waiting_[key];
+    if (!joined && waiting_count_ >= max_partial_lines_) give_all();  // `known` is gone then
+    Waiting& waiting = waiting_[key];
     if (joined) {
       // The last part's time and values are the entry's, with all the text.
       HeldEntry before = take(waiting);
@@ -211,6 +211,7 @@ class PartialStage : public HoldingStage {
       entry.line = text;
       entry.range.start = std::min(entry.range.start, before.range.start);
       keep(waiting, entry);
+      entry.line = {};  // it borrowed from `text`
     } else {
       keep(waiting, entry);
     }
