@@ -100,6 +100,17 @@ void Lane::begin(ClientPositions positions, std::vector<PromtailPosition> import
   std::vector<std::string> tenants = positions_.tenants;
   if (std::find(tenants.begin(), tenants.end(), client_.tenant_id) == tenants.end())
     tenants.insert(tenants.begin(), client_.tenant_id);
+  std::vector<KnownFile> known;
+  for (const FilePosition& file : positions_.files)
+    known.push_back({file.id, file.key, file.offset, file.tail, file.path, file.seen_ns, false});
+  for (const PromtailPosition& position : imported_) {
+    KnownFile entry;
+    entry.path = position.path;
+    entry.imported = true;
+    entry.offset = std::strtoull(position.value.c_str(), nullptr, 10);
+    known.push_back(std::move(entry));
+  }
+  files_->set_known(std::move(known));
   sender_->start(std::move(tenants));
 }
 
@@ -146,33 +157,31 @@ void Lane::on_ready(const SenderEvent& event) {
   batcher_->set_protocol(is_skald_);
   for (const auto& [tenant, marks] : event.marks)
     for (const StoredMark& mark : marks) stored_[mark.file_id][tenant] = mark.end;
+  if (!is_skald_) return;
   std::vector<KnownFile> known;
-  for (const FilePosition& file : positions_.files) {
-    KnownFile entry{file.id, file.key, file.offset, file.tail, file.path, file.seen_ns, false};
-    const auto it = file.id.head_size == 0 ? stored_.end() : stored_.find(file.id.to_string());
-    // With several tenants the positions alone say where all of them have everything; what one of
-    // them has beyond that is left out line by line.
-    if (it != stored_.end() && !multi_tenant_ && it->second.contains(client_.tenant_id))
-      entry.offset = it->second.at(client_.tenant_id);
-    known.push_back(std::move(entry));
-  }
   for (const auto& [text, tenants] : stored_) {
     const auto id = FileId::parse(text);
-    const bool positioned = std::any_of(known.begin(), known.end(),
-                                        [&](const KnownFile& file) { return file.id == id; });
-    if (!id || positioned) continue;
-    std::uint64_t end = kNoOffset;
-    for (const auto& [tenant, offset] : tenants) end = std::min(end, offset);
-    known.push_back({*id, id->key, multi_tenant_ ? 0 : end, {}, {}, 0, false});
-  }
-  for (const PromtailPosition& position : imported_) {
+    if (!id) continue;
     KnownFile entry;
-    entry.path = position.path;
-    entry.imported = true;
-    entry.offset = std::strtoull(position.value.c_str(), nullptr, 10);
-    if (entry.path.starts_with('/')) known.push_back(std::move(entry));
+    entry.id = *id;
+    entry.key = id->key;
+    const auto position = std::find_if(positions_.files.begin(), positions_.files.end(),
+                                       [&](const FilePosition& file) { return file.id == *id; });
+    if (position != positions_.files.end()) {
+      entry.key = position->key;
+      entry.path = position->path;
+      entry.offset = position->offset;
+      entry.seen_ns = position->seen_ns;
+    }
+    // With several tenants the positions alone say where all of them have everything; what one of
+    // them has beyond that is left out line by line.
+    if (!multi_tenant_) {
+      entry.offset = kNoOffset;
+      for (const auto& [tenant, end] : tenants) entry.offset = std::min(entry.offset, end);
+    }
+    known.push_back(std::move(entry));
   }
-  files_->set_known(std::move(known));
+  files_->learn(std::move(known));
 }
 
 // The store has other offsets than we sent: the tenant's batches were given up; its files are read
@@ -240,20 +249,23 @@ void Lane::on_source_start(Source& source, const KnownFile* known) {
   data->job = target.job;
   data->labels = LabelSetRef(sets_.intern(file_labels(target.target, source.path)));
   data->progress.source = source.number;
-  data->progress.first_offset = source.offset;
-  data->progress.processed_to = source.offset;
-  if (known != nullptr && source.id.head_size > 0) {
-    if (const auto it = stored_.find(source.id.to_string()); it != stored_.end())
-      for (const auto& [tenant, end] : it->second) data->progress.stored.emplace_back(tenant, end);
-    log_info("tailing " + source.at + " from byte " + std::to_string(source.offset));
-  } else {
-    log_info("tailing " + source.at);
-  }
+  log_info("tailing " + source.at +
+           (known == nullptr ? "" : " from byte " + std::to_string(source.offset)));
   source.data = std::move(data);
+  on_source_moved(source);
   current_ = nullptr;
   positions_dirty_ = true;
-  next_save_ns_ = std::min(next_save_ns_, clock_.monotonic_ns() + kNewFileSaveNs);
+  next_save_ns_ = 0;
   if (options_.on_change) options_.on_change();
+}
+
+void Lane::on_source_moved(Source& source) {
+  SourceProgress& progress = static_cast<FileData&>(*source.data).progress;
+  progress.first_offset = progress.processed_to = source.offset;
+  progress.stored.clear();
+  if (source.id.head_size == 0) return;
+  if (const auto it = stored_.find(source.id.to_string()); it != stored_.end())
+    progress.stored.assign(it->second.begin(), it->second.end());
 }
 
 bool Lane::on_line(Source& source, std::string_view line, std::uint64_t start, std::uint64_t end) {

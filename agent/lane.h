@@ -129,6 +129,7 @@ class Lane final : public TailOwner, public EntrySink {
                std::uint64_t end) override;
   void on_skipped(Source& source, std::uint64_t start, std::uint64_t end) override;
   void on_source_start(Source& source, const KnownFile* known) override;
+  void on_source_moved(Source& source) override;
   void on_source_quiet(Source& source) override;
   void on_source_end(Source& source) override;
   bool is_settled(const Source& source) const override;

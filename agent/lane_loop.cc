@@ -148,15 +148,18 @@ std::int64_t Lane::next_due_ns(std::int64_t now) const {
 std::int64_t Lane::step() {
   const std::lock_guard lock(mutex_);
   take_sender_events();
-  if (!ready_) return kNever;
-  if (!found_) {
-    found_ = true;
-    next_save_ns_ = clock_.monotonic_ns() + kNewFileSaveNs;
-  }
+  // Files are found and held open even while the server is away: they may rotate meanwhile. They
+  // are read once it has said what it has of them.
   find_files();
+  found_ = true;
+  // Which files there are is saved at once: one that rotates while we are dead is looked for only
+  // if we are known to have met it.
+  std::int64_t now = clock_.monotonic_ns();
+  if (positions_dirty_ && now >= next_save_ns_) save_positions();
+  if (!ready_) return std::max<std::int64_t>(0, next_due_ns(now) - now);
   read_files(clock_.monotonic_ns() + kReadRoundNs);
   flush_pipelines(false);
-  std::int64_t now = clock_.monotonic_ns();
+  now = clock_.monotonic_ns();
   // While the client's queue is full, open batches wait too: they are bounded.
   if (!stop_reading_) seal_check(batcher_->seal_due(now));
   if (positions_dirty_ && now >= next_save_ns_) save_positions();
@@ -204,7 +207,7 @@ void Lane::stop(std::int64_t drain_ns) {
     const std::int64_t deadline_ns = clock_.monotonic_ns() + drain_ns;
     {
       const std::lock_guard lock(mutex_);
-      if (found_ && drain_ns > 0) {
+      if (ready_ && drain_ns > 0) {
         // What was written until now goes along, if the server takes it.
         take_sender_events();
         files_->take_events();

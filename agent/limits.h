@@ -16,8 +16,6 @@ constexpr std::int64_t kEventNapNs = 10 * base::kNsPerMs;
 constexpr std::int64_t kWantedScanNs = 200 * base::kNsPerMs;  // between scans that events ask for
 constexpr std::int64_t kSyncPeriodMinNs = 100 * base::kNsPerMs;
 constexpr std::int64_t kPollPeriodMinNs = 50 * base::kNsPerMs;
-// A new file's identity is saved this soon, as its rotation may follow.
-constexpr std::int64_t kNewFileSaveNs = 1 * base::kNsPerSecond;
 constexpr std::int64_t kCollectPeriodNs = 300 * base::kNsPerSecond;  // unused label sets
 // Positions of files that are gone are kept this long: a volume may come back.
 constexpr std::int64_t kForgetFilesNs = 24 * 3600 * base::kNsPerSecond;

@@ -56,14 +56,16 @@ bool offset_matches(const KnownFile& file, int fd, std::uint64_t size) {
 
 }  // namespace
 
-KnownFiles::KnownFiles(std::vector<KnownFile> files)
-    : files_(std::move(files)), claimed_(files_.size()) {
-  for (std::size_t i = 0; i < files_.size(); ++i) {
-    if (!files_[i].imported) by_key_.emplace(files_[i].key, i);
-    if (files_[i].path.empty())
+void KnownFiles::add(std::vector<KnownFile> files) {
+  for (KnownFile& file : files) {
+    const std::size_t index = files_.size();
+    if (!file.imported) by_key_.emplace(file.key, index);
+    if (file.path.empty())
       ++pathless_;
     else
-      by_path_.emplace(files_[i].path, i);
+      by_path_.emplace(file.path, index);
+    files_.push_back(std::move(file));
+    claimed_.push_back(false);
   }
 }
 
@@ -144,8 +146,11 @@ std::vector<FileSet::Sibling> FileSet::siblings_of(const std::string& path) {
     siblings.push_back(std::move(sibling));
   }
   ::closedir(stream);
-  std::sort(siblings.begin(), siblings.end(),
-            [](const Sibling& a, const Sibling& b) { return a.modified_ns < b.modified_ns; });
+  std::sort(siblings.begin(), siblings.end(), [](const Sibling& a, const Sibling& b) {
+    if (a.modified_ns != b.modified_ns) return a.modified_ns < b.modified_ns;
+    // Written within one tick of the file system's clock: "app.log.10" before "app.log.9".
+    return a.path.size() != b.path.size() ? a.path.size() > b.path.size() : a.path > b.path;
+  });
   return siblings;
 }
 
@@ -158,6 +163,10 @@ bool FileSet::is_copy_of_live_file(const std::string& path, int fd) {
        end = name.find_last_of(".-_", end - 1)) {
     Source* const live = at_path(directory + "/" + std::string(name.substr(0, end)));
     if (live == nullptr || !open_source(*live)) continue;
+    // The live file may have been cut already: then the copy is what we remember of it.
+    if (live->id.head_size > 0 && head_matches(fd, live->id) &&
+        tail_matches(fd, live->tail_print()))
+      return true;
     char ours[4096], theirs[4096];
     const ssize_t size = ::pread(fd, ours, sizeof ours, 0);
     if (size == 0) return true;  // perhaps a copy about to be written; it is looked at again
@@ -195,6 +204,27 @@ void FileSet::recover(const std::string& path, std::size_t target) {
     last = source->number;
   }
   if (last != 0 && current != nullptr) current->predecessor = last;
+}
+
+void FileSet::learn(std::vector<KnownFile> files) {
+  KnownFiles fresh;
+  fresh.add(std::move(files));
+  for (auto& [number, source] : sources_) {
+    if (!open_source(*source)) continue;
+    const std::size_t index = fresh.find(source->key, source->path, source->fd, source->size);
+    if (index != KnownFiles::kNone) {
+      const KnownFile known = fresh.claim(index);
+      source->id = known.id;
+      source->offset = known.offset;
+      load_prints(*source);
+      if (source->size != source->offset) queue(*source);
+    }
+    owner_.on_source_moved(*source);
+  }
+  known_.add(fresh.unclaimed());
+  std::vector<std::pair<std::string, std::size_t>> paths;
+  for (const auto& [path, source] : by_path_) paths.emplace_back(path, source->target);
+  for (const auto& [path, target] : paths) recover(path, target);
 }
 
 Source* FileSet::resume_sibling(const Sibling& sibling, const std::string& path, std::size_t target,

@@ -201,6 +201,22 @@ void FileSet::add_source(const std::string& path, std::size_t target, int fd, Fi
   if (recovered_.insert(path).second && before == nullptr) recover(path, target);
 }
 
+// Known files were compared before; from here on at every read.
+void FileSet::load_prints(Source& source) {
+  source.tail_size = static_cast<std::uint32_t>(std::min<std::uint64_t>(source.offset, kTailBytes));
+  if (source.tail_size == 0) return;
+  if (::pread(source.fd, source.tail, source.tail_size,
+              static_cast<off_t>(source.offset - source.tail_size)) !=
+      static_cast<ssize_t>(source.tail_size))
+    source.tail_size = 0;
+  if (source.id.head_size != 0) return;
+  char head[kHeadBytes];
+  const ssize_t n = ::pread(source.fd, head, sizeof head, 0);
+  if (n <= 0) return;
+  source.id.head_size = static_cast<std::uint32_t>(n);
+  source.id.head_hash = print_hash({head, static_cast<std::size_t>(n)});
+}
+
 Source& FileSet::start_source(std::unique_ptr<Source> owned, const KnownFile* known) {
   Source& source = *owned;
   source.number = ++last_number_;
@@ -213,22 +229,7 @@ Source& FileSet::start_source(std::unique_ptr<Source> owned, const KnownFile* kn
     source.id.key = source.key;
     source.id.birth = static_cast<std::uint64_t>(std::max<std::int64_t>(1, clock_.wall_ns()));
   }
-  if (source.offset > 0) {  // known files were compared before; from here on at every read
-    source.tail_size =
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(source.offset, kTailBytes));
-    if (::pread(source.fd, source.tail, source.tail_size,
-                static_cast<off_t>(source.offset - source.tail_size)) !=
-        static_cast<ssize_t>(source.tail_size))
-      source.tail_size = 0;
-    if (source.id.head_size == 0) {
-      char head[kHeadBytes];
-      const ssize_t n = ::pread(source.fd, head, sizeof head, 0);
-      if (n > 0) {
-        source.id.head_size = static_cast<std::uint32_t>(n);
-        source.id.head_hash = print_hash({head, static_cast<std::size_t>(n)});
-      }
-    }
-  }
+  load_prints(source);
   ++open_count_;
   by_key_[source.key] = &source;
   sources_.emplace(source.number, std::move(owned));

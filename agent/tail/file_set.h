@@ -58,7 +58,7 @@ class KnownFiles {
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
   KnownFiles() = default;
-  explicit KnownFiles(std::vector<KnownFile> files);
+  void add(std::vector<KnownFile> files);
   // The unclaimed known file that the open file `fd` under `path` is: by device and inode, or by
   // Promtail's path alone. Its bytes are compared. kNone: none.
   std::size_t find(FileKey key, const std::string& path, int fd, std::uint64_t size) const;
@@ -82,6 +82,8 @@ class TailOwner : public LineSink {
  public:
   // A source begins, at source.offset. Give it its data. `known`: it was resumed from that.
   virtual void on_source_start(Source& source, const KnownFile* known) = 0;
+  // Before anything was read of it, its offset and id were corrected.
+  virtual void on_source_moved(Source& source) = 0;
   // No name and nothing more to come (or another life): flush what the pipeline holds of it.
   virtual void on_source_quiet(Source& source) = 0;
   virtual void on_source_end(Source& source) = 0;
@@ -106,7 +108,10 @@ class FileSet {
   ~FileSet();
 
   // Before the first scan.
-  void set_known(std::vector<KnownFile> known) { known_ = KnownFiles(std::move(known)); }
+  void set_known(std::vector<KnownFile> known) { known_.add(std::move(known)); }
+  // What the store says of its own, before the first line was read: sources that turn out to be
+  // known move to their offset (on_source_moved), and siblings are looked for once more.
+  void learn(std::vector<KnownFile> known);
   // Replaces the targets. A source goes on under the first one that matches its path; sources
   // that none matches are ended.
   void set_targets(std::vector<std::shared_ptr<const PathPattern>> patterns);
@@ -155,6 +160,7 @@ class FileSet {
   void discover(const std::string& path, std::size_t target);
   void add_source(const std::string& path, std::size_t target, int fd, FileKey key,
                   std::uint64_t size);
+  void load_prints(Source& source);
   Source& start_source(std::unique_ptr<Source> source, const KnownFile* known);
   void seen_again(Source& source, const std::string& path, std::uint64_t size, std::uint64_t links);
   void set_rotated(Source& source, std::string at);
