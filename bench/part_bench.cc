@@ -167,6 +167,7 @@ void print_sizes(const std::vector<std::shared_ptr<const PartReader>>& parts, bo
       const GroupSpec& spec = **group;
       meta += part->row_groups()[g].file_bytes - spec.shared.source.group_size();
       kinds["uuid table"] += stored(spec.shared.uuid_table);
+      kinds["hex filter"] += stored(spec.shared.hex_filter);
       kinds["uuid filter"] += stored(spec.shared.uuid_filter);
       for (const BlockSpec& block : spec.blocks) {
         const std::string shape = std::to_string(block.shape.id % 1000);
@@ -277,6 +278,10 @@ void run_scans(const std::vector<std::shared_ptr<const PartReader>>& parts, cons
     uuid = between(input.rows[i].line, "\"conversation_id\": \"");
   needle("present UUID", uuid);
   needle("absent UUID", "00000000-1111-4222-a333-444444444444");
+  std::string id;
+  for (std::size_t i = input.rows.size() / 2; i < input.rows.size() && id.empty(); ++i)
+    id = between(input.rows[i].line, "\"request_id\": \"");
+  needle("present request id", id);
   needle("absent word", "zebra crossing");
   needle("absent hex", "deadbeef12345678");
   needle("absent digits", "9870123");

@@ -45,6 +45,7 @@ class ColumnBlock final : public Block, private ColumnOwner {
                             std::vector<double>& out) override;
   bool has_metadata() const noexcept override { return spec_.has_metadata; }
   base::Status read_metadata(const Selection& selection, std::vector<model::Labels>& out) override;
+  base::Status read_metadata_sets(std::size_t sets_max, MetadataSets& out) override;
 
  private:
   base::Result<std::span<const model::TimestampNs>> row_times() override;
@@ -343,6 +344,12 @@ base::Status ColumnBlock::read_metadata(const Selection& selection,
   }
   const std::unique_ptr<ColumnReader> column = make_column_reader(spec_.metadata, reader_context_);
   return read_template_labels(*column, selection, out);
+}
+
+base::Status ColumnBlock::read_metadata_sets(std::size_t sets_max, MetadataSets& out) {
+  if (!spec_.has_metadata) return Block::read_metadata_sets(sets_max, out);
+  const std::unique_ptr<ColumnReader> column = make_column_reader(spec_.metadata, reader_context_);
+  return read_template_label_sets(*column, sets_max, out);
 }
 
 base::Result<std::span<const std::uint32_t>> ColumnBlock::determinant_ids(std::uint32_t column,

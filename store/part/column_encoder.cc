@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "proto/base/check.h"
+#include "store/part/bloom.h"
 #include "store/part/column_format.h"
 #include "store/part/intpack.h"
 #include "store/part/search.h"
@@ -197,6 +198,9 @@ std::optional<EncodedColumn> encode_hex(EncodeContext& context, const ColumnInpu
       return std::nullopt;
   EncodedColumn encoded = start(Encoding::kHex);
   put_varint(encoded.spec, size / 2);
+  if (size / 2 >= kFilteredHexBytesMin)
+    for (std::size_t at = 0; at < bytes.size(); at += size / 2)
+      context.identifiers.push_back(bloom_hash(std::string_view(bytes).substr(at, size / 2)));
   context.pages.put(bytes, Content::kRandom, encoded.spec);
   return encoded;
 }

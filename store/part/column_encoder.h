@@ -27,6 +27,7 @@ struct EncodedColumn {
 struct EncodeContext {
   PageWriter& pages;
   UuidTable& uuids;
+  std::vector<std::uint64_t>& identifiers;  // hashes of hex values, for the group's filter
 };
 
 // A UUID column of the same block that others may be functions of.

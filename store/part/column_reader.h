@@ -75,6 +75,8 @@ std::unique_ptr<ColumnReader> make_words_reader(const ColumnSpec& spec,
                                                 const ReaderContext& context);
 
 // Metadata columns: the names are the literals of the row's template.
+base::Status read_template_label_sets(ColumnReader& column, std::size_t sets_max,
+                                      MetadataSets& out);
 base::Status read_template_labels(ColumnReader& column, const Selection& selection,
                                   std::vector<model::Labels>& out);
 

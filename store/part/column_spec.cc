@@ -200,6 +200,12 @@ bool may_be_uuid(const TextTest& test, const GroupShared& shared) {
   return !places_in(kUuidPattern, test).empty();
 }
 
+bool may_be_hex(const ColumnSpec& column, const TextTest& test, const GroupShared& shared) {
+  if (test.text.size() < column.longest) return test.op != TextTest::Op::kEquals;
+  char bytes[kHexBytesMax];
+  return hex_decode(test.text, bytes) && shared.may_have_hex({bytes, column.width});
+}
+
 // No run of more than three digits, at most three points.
 bool may_be_address(std::string_view text) {
   std::size_t run = 0, points = 0;
@@ -271,6 +277,13 @@ bool GroupShared::may_have_uuid(const Uuid& uuid) const {
   std::call_once(filter_once_,
                  [&] { filter_ = source.read(uuid_filter, kRowGroupBytesMax, nullptr); });
   return !filter_.ok() || bloom_has(filter_->view, bloom_hash(uuid));
+}
+
+bool GroupShared::may_have_hex(std::string_view bytes) const {
+  if (bytes.size() < kFilteredHexBytesMin) return true;
+  if (hex_count == 0) return false;
+  std::call_once(hex_once_, [&] { hex_ = source.read(hex_filter, kRowGroupBytesMax, nullptr); });
+  return !hex_.ok() || bloom_has(hex_->view, bloom_hash(bytes));
 }
 
 base::Result<std::string_view> GroupShared::uuid_bytes() const {
@@ -424,8 +437,7 @@ bool may_pass(const ColumnSpec& column, const TextTest& test, const GroupShared&
     case Encoding::kUuid: return may_be_uuid(test, shared);
     case Encoding::kTimestamp: return may_be_timestamp(column, test);
     case Encoding::kIpv4: return may_be_address(test.text);
-    case Encoding::kHex:
-      return test.op != TextTest::Op::kEquals || test.text.size() == column.longest;
+    case Encoding::kHex: return may_be_hex(column, test, shared);
     case Encoding::kTemplate: return may_be_template(column, test, shared);
     case Encoding::kDerived: return may_pass(column.children[0], test, shared);
     default: return true;

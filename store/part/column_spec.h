@@ -63,6 +63,8 @@ class GroupShared {
 
   // False proves that no UUID column of the group has it.
   bool may_have_uuid(const Uuid& uuid) const;
+  // False proves that no hex column has these bytes as a whole value.
+  bool may_have_hex(std::string_view bytes) const;
   base::Result<std::string_view> uuid_bytes() const;  // 16 per UUID
   // Per UUID of the table whether its text passes; null: none does. The last answer is kept, since
   // a needle is asked of every UUID column of the group in turn.
@@ -72,7 +74,8 @@ class GroupShared {
   PageSource source;
   std::uint64_t line_bytes;  // of all rows: bounds what a column may decode to
   std::uint32_t uuids_count = 0;
-  PageRef uuid_filter, uuid_table;
+  std::uint64_t hex_count = 0;  // values of hex columns wide enough for the filter
+  PageRef uuid_filter, uuid_table, hex_filter;
 
  private:
   struct Answer {
@@ -80,10 +83,10 @@ class GroupShared {
     std::string text;
     Passed passed;
   };
-  mutable std::once_flag filter_once_, table_once_;
+  mutable std::once_flag filter_once_, table_once_, hex_once_;
   mutable std::mutex answer_mutex_;
   mutable std::unique_ptr<Answer> answer_;  // guarded by answer_mutex_
-  mutable base::Result<PageBytes> filter_, table_;
+  mutable base::Result<PageBytes> filter_, table_, hex_;
 };
 
 base::Status parse_column(base::ByteReader& reader, std::uint32_t rows, const GroupShared& shared,

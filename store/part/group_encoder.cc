@@ -209,15 +209,21 @@ GroupEncoder::PendingBlock GroupEncoder::encode_block(EncodeContext& context,
   return pending;
 }
 
-void GroupEncoder::put_uuids(PageWriter& pages, std::string& meta) {
+void GroupEncoder::put_identifiers(PageWriter& pages, std::string& meta) {
   uuids_.finish();
   base::put_varint(meta, uuids_.size());
-  if (uuids_.size() == 0) return;
-  std::string filter = make_bloom(uuids_.size());
-  for (const Uuid& uuid : uuids_.ordered()) bloom_add(filter, bloom_hash(uuid));
+  if (uuids_.size() > 0) {
+    std::string filter = make_bloom(uuids_.size());
+    for (const Uuid& uuid : uuids_.ordered()) bloom_add(filter, bloom_hash(uuid));
+    pages.put(filter, Content::kRandom, meta);
+    const auto* const bytes = reinterpret_cast<const char*>(uuids_.ordered().data());
+    pages.put(std::string_view(bytes, uuids_.size() * sizeof(Uuid)), Content::kRandom, meta);
+  }
+  base::put_varint(meta, identifiers_.size());
+  if (identifiers_.empty()) return;
+  std::string filter = make_bloom(identifiers_.size());
+  for (const std::uint64_t hash : identifiers_) bloom_add(filter, hash);
   pages.put(filter, Content::kRandom, meta);
-  const auto* const bytes = reinterpret_cast<const char*>(uuids_.ordered().data());
-  pages.put(std::string_view(bytes, uuids_.size() * sizeof(Uuid)), Content::kRandom, meta);
 }
 
 void GroupEncoder::encode(std::span<const InputRow> rows, std::uint32_t streams_count,
@@ -225,6 +231,7 @@ void GroupEncoder::encode(std::span<const InputRow> rows, std::uint32_t streams_
   CHECK(!rows.empty());
   out = EncodedGroup{};
   uuids_.clear();
+  identifiers_.clear();
   shred_rows(rows);
   order_rows(rows, streams_count, out);
   out.min_time_ns = out.streams.front().min_time_ns;
@@ -235,14 +242,14 @@ void GroupEncoder::encode(std::span<const InputRow> rows, std::uint32_t streams_
     out.line_bytes += stream.line_bytes;
   }
   PageWriter pages(compressor_, out.bytes);
-  EncodeContext context{pages, uuids_};
+  EncodeContext context{pages, uuids_, identifiers_};
   std::vector<PendingBlock> pending;
   for (std::uint32_t shape = 0; shape < blocks_.size(); ++shape)
     if (!blocks_[shape].rows.empty())
       pending.push_back(encode_block(context, rows, blocks_[shape], &shredder_.shape(shape)));
   if (!text_.rows.empty()) pending.push_back(encode_block(context, rows, text_, nullptr));
 
-  put_uuids(pages, out.meta);
+  put_identifiers(pages, out.meta);
   base::put_varint(out.meta, pending.size());
   for (const PendingBlock& block : pending) {
     out.meta.append(block.head);

@@ -72,11 +72,12 @@ class GroupEncoder {
                             BlockRows& block, const JsonShape* shape);
   void put_rows(EncodeContext& context, std::span<const InputRow> rows, BlockRows& block,
                 std::string& head);
-  void put_uuids(PageWriter& pages, std::string& meta);
+  void put_identifiers(PageWriter& pages, std::string& meta);
 
   Compressor compressor_;
   Shredder shredder_;
   UuidTable uuids_;
+  std::vector<std::uint64_t> identifiers_;  // hashes of hex values
   std::vector<RowPlace> places_;
   std::vector<BlockRows> blocks_;  // by shape number
   BlockRows text_;

@@ -151,6 +151,8 @@ base::Status parse_blocks(GroupSpec& group, const RowGroupInfo& info, std::size_
     shared.uuid_filter = PageRef::parse(reader, ok);
     shared.uuid_table = PageRef::parse(reader, ok);
   }
+  shared.hex_count = reader.read_varint();
+  if (shared.hex_count > 0) shared.hex_filter = PageRef::parse(reader, ok);
   const std::uint64_t blocks = reader.read_varint();
   if (!ok || reader.failed() || blocks == 0 || blocks > kShapesMax + 1)
     return shared.source.damaged("row group header");

@@ -10,7 +10,8 @@
 namespace skald::store::part {
 namespace {
 
-constexpr std::size_t kInlineBytesMax = 40;  // a reference to a page costs about 12 bytes
+constexpr std::size_t kLargePageBytes = 1U << 20;  // the slow levels cost minutes per gigabyte
+constexpr std::size_t kInlineBytesMax = 40;        // a reference to a page costs about 12 bytes
 
 struct DctxDeleter {
   void operator()(ZSTD_DCtx* context) const noexcept { ZSTD_freeDCtx(context); }
@@ -42,7 +43,8 @@ std::string_view Compressor::run(std::string_view bytes, std::string& out, bool 
     ZSTD_CCtx_setParameter(context_, ZSTD_c_targetLength, 64);
     ZSTD_CCtx_setParameter(context_, ZSTD_c_literalCompressionMode, ZSTD_ps_enable);
   } else {
-    ZSTD_CCtx_setParameter(context_, ZSTD_c_compressionLevel, small ? 15 : 3);
+    ZSTD_CCtx_setParameter(context_, ZSTD_c_compressionLevel,
+                           small ? (bytes.size() > kLargePageBytes ? 9 : 15) : 3);
   }
   out.resize(ZSTD_compressBound(bytes.size()));
   const std::size_t size =

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <unordered_map>
 
 #include "proto/base/check.h"
 #include "store/part/column_reader.h"
@@ -150,6 +151,8 @@ class TemplateReader final : public ColumnReader {
       if (ids_[row] == t && inside.test(ordinals_[row])) hits.set(row);
   }
 
+  base::Status read_label_sets(std::size_t sets_max, MetadataSets& out);
+  bool constant_labels(MetadataSets& out) const;
   base::Status read_values(std::uint32_t t, const Selection& inside,
                            std::vector<TextColumn>& values) {
     const std::size_t variables = spec_.templates[t].literals.size() - 1;
@@ -182,6 +185,8 @@ class TemplateReader final : public ColumnReader {
   std::vector<Owner> owners_;
   std::vector<std::unique_ptr<ColumnReader>> children_;
 
+  friend base::Status skald::store::part::read_template_label_sets(ColumnReader&, std::size_t,
+                                                                   MetadataSets&);
   friend base::Status skald::store::part::read_template_labels(ColumnReader&, const Selection&,
                                                                std::vector<model::Labels>&);
 };
@@ -221,6 +226,105 @@ base::Status TemplateReader::read_labels(const Selection& selection,
     out.push_back(model::Labels::from_pairs(std::move(pairs)));
   });
   return {};
+}
+
+// Values of one variable as small numbers: equal numbers, equal values.
+struct ValueIds {
+  std::vector<std::string_view> values;
+  std::vector<std::uint32_t> ids;  // by row of the template; empty: all have values[0]
+};
+
+ValueIds to_value_ids(const TextColumn& column) {
+  ValueIds out;
+  if (!column.ids.empty()) {
+    out.values = column.entries;
+    if (column.entries.size() > 1) out.ids = column.ids;
+    return out;
+  }
+  std::unordered_map<std::string_view, std::uint32_t> known;
+  for (const std::string_view value : column.entries) {
+    const auto [it, is_new] = known.try_emplace(value, static_cast<std::uint32_t>(known.size()));
+    if (is_new) out.values.push_back(value);
+    out.ids.push_back(it->second);
+  }
+  return out;
+}
+
+// Numbers the distinct combinations of the variables' values, row by row; `first_row` has for each
+// the row that showed it first. False: more than `sets_max`.
+bool combine_values(const std::vector<ValueIds>& variables, std::size_t rows, std::size_t sets_max,
+                    std::vector<std::uint32_t>& ids, std::vector<std::uint32_t>& first_row) {
+  ids.assign(rows, 0);
+  first_row.assign(1, 0);
+  for (const ValueIds& variable : variables) {
+    if (variable.ids.empty()) continue;
+    std::unordered_map<std::uint64_t, std::uint32_t> known;
+    first_row.clear();
+    for (std::uint32_t row = 0; row < rows; ++row) {
+      const std::uint64_t pair = (std::uint64_t{ids[row]} << 32) | variable.ids[row];
+      const auto [it, is_new] = known.try_emplace(pair, static_cast<std::uint32_t>(known.size()));
+      if (is_new) first_row.push_back(row);
+      if (first_row.size() > sets_max) return false;
+      ids[row] = it->second;
+    }
+  }
+  return true;
+}
+
+base::Status TemplateReader::read_label_sets(std::size_t sets_max, MetadataSets& out) {
+  out = MetadataSets{};
+  const auto too_many = [&] {
+    return base::resource_exhausted("more than " + std::to_string(sets_max) +
+                                    " distinct sets of structured metadata");
+  };
+  if (constant_labels(out)) return {};
+  SKALD_TRY(load());
+  std::vector<std::vector<std::uint32_t>> set_of(spec_.templates.size());
+  for (std::uint32_t t = 0; t < spec_.templates.size(); ++t) {
+    const std::uint32_t rows = spec_.templates[t].rows;
+    if (rows == 0) continue;
+    std::vector<TextColumn> columns;
+    SKALD_TRY(read_values(t, Selection(rows, true), columns));
+    std::vector<ValueIds> variables;
+    for (const TextColumn& column : columns) variables.push_back(to_value_ids(column));
+    std::vector<std::uint32_t> first_row;
+    if (!combine_values(variables, rows, sets_max, set_of[t], first_row)) return too_many();
+    if (out.sets.size() + first_row.size() > sets_max) return too_many();
+    const auto base = static_cast<std::uint32_t>(out.sets.size());
+    for (std::uint32_t& set : set_of[t]) set += base;
+    const auto& names = spec_.templates[t].literals;
+    const bool packed = names.size() == 2 && names[0] == kPackedMetadata;
+    for (const std::uint32_t row : first_row) {
+      std::vector<model::Labels::Pair> pairs;
+      for (std::size_t v = 0; v < columns.size(); ++v)
+        pairs.emplace_back(names[v], columns[v].at(row));
+      out.sets.push_back(packed ? unpack_labels(columns[0].at(row))
+                                : model::Labels::from_pairs(std::move(pairs)));
+    }
+  }
+  out.ids.resize(ids_.size());
+  for (std::size_t row = 0; row < ids_.size(); ++row)
+    out.ids[row] = set_of[ids_[row]][ordinals_[row]];
+  return {};
+}
+
+// Every row with the same metadata, the usual case of a derived level: told by the description.
+bool TemplateReader::constant_labels(MetadataSets& out) const {
+  const TemplateSpec* only = nullptr;
+  for (const TemplateSpec& one : spec_.templates) {
+    if (one.rows == 0) continue;
+    if (only != nullptr) return false;
+    only = &one;
+  }
+  if (only == nullptr || only->literals[0] == kPackedMetadata) return false;
+  std::vector<model::Labels::Pair> pairs;
+  for (std::size_t v = 0; v + 1 < only->literals.size(); ++v) {
+    const ColumnSpec& child = spec_.children[only->first_child + v];
+    if (child.encoding != Encoding::kConstant) return false;
+    pairs.emplace_back(only->literals[v], child.text);
+  }
+  out.sets.push_back(model::Labels::from_pairs(std::move(pairs)));
+  return true;
 }
 
 class WordsReader final : public ColumnReader {
@@ -321,6 +425,12 @@ class WordsReader final : public ColumnReader {
 };
 
 }  // namespace
+
+base::Status read_template_label_sets(ColumnReader& column, std::size_t sets_max,
+                                      MetadataSets& out) {
+  CHECK(column.spec().encoding == Encoding::kTemplate);
+  return static_cast<TemplateReader&>(column).read_label_sets(sets_max, out);
+}
 
 base::Status read_template_labels(ColumnReader& column, const Selection& selection,
                                   std::vector<model::Labels>& out) {
