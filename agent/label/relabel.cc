@@ -6,6 +6,7 @@
 #include <array>
 
 #include "agent/label/limits.h"
+#include "proto/gotext/functions.h"
 
 namespace skald::agent {
 
@@ -71,14 +72,6 @@ std::uint64_t hash_mod(std::string_view text, std::uint64_t modulus) {
   return value % modulus;
 }
 
-std::string ascii_case(std::string text, bool upper) {
-  for (char& c : text) {
-    if (upper && c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
-    if (!upper && c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return text;
-}
-
 base::Status validate(const RelabelConfig& config) {
   using Action = RelabelAction;
   const Action action = config.action;
@@ -116,7 +109,7 @@ base::Status validate(const RelabelConfig& config) {
 }  // namespace
 
 base::Result<RelabelAction> parse_relabel_action(std::string_view name) {
-  const std::string lower = ascii_case(std::string(name), false);
+  const std::string lower = gotext::to_lower(name);
   for (std::size_t i = 0; i < kActionNames.size(); ++i) {
     if (kActionNames[i] == lower) return static_cast<RelabelAction>(i);
   }
@@ -207,10 +200,10 @@ bool RelabelRule::apply(model::Labels& labels) const {
     case RelabelAction::kLabelDrop: filter_names(*regex_, false, labels); break;
     case RelabelAction::kLabelKeep: filter_names(*regex_, true, labels); break;
     case RelabelAction::kLowercase:
-      labels.set(config_.target_label, ascii_case(value, false));
+      labels.set(config_.target_label, gotext::to_lower(value));
       break;
     case RelabelAction::kUppercase:
-      labels.set(config_.target_label, ascii_case(value, true));
+      labels.set(config_.target_label, gotext::to_upper(value));
       break;
     case RelabelAction::kKeepEqual: return labels.get(config_.target_label) == value;
     case RelabelAction::kDropEqual: return labels.get(config_.target_label) != value;
