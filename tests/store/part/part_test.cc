@@ -133,6 +133,55 @@ TEST(Part, EveryFlippedBitAndTruncationIsFoundOrHarmless) {
   }
 }
 
+TEST(Part, DamageIsReportedEveryTimeItIsMet) {
+  Rows rows;
+  LineMaker maker(9);
+  for (int i = 0; i < 800; ++i) rows.push_back({0, i, maker.line(i), {}});
+  const std::string bytes = build_part({rows}, 1);
+  for (std::size_t at = 20; at < bytes.size() / 2; at += 97) {
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    auto reader = open_bytes(damaged);
+    ASSERT_TRUE(reader.ok());
+    auto blocks = (*reader)->open_row_group(0, all_rows(1));
+    if (!blocks.ok()) continue;
+    for (const auto& block : *blocks) {
+      TextColumn first, second;
+      const Selection all(block->rows(), true);
+      const bool ok = block->read_lines(all, first).ok();
+      EXPECT_EQ(block->read_lines(all, second).ok(), ok);
+      EXPECT_EQ(block->line_sizes().ok(), block->line_sizes().ok());
+      EXPECT_EQ(block->timestamps().ok(), block->timestamps().ok());
+    }
+  }
+}
+
+TEST(Part, TenThousandStreamsShareBlocks) {
+  Rows rows;
+  LineMaker maker(21);
+  std::uint64_t line_bytes = 0;
+  for (int i = 0; i < 30000; ++i) {
+    rows.push_back({static_cast<std::uint32_t>(maker.below(10000)), i * 1000, maker.json(i), {}});
+    line_bytes += rows.back().line.size();
+  }
+  const std::string bytes = build_part({rows}, 10000);
+  EXPECT_LT(bytes.size(), line_bytes / 4);
+  auto reader = open_bytes(bytes);
+  ASSERT_TRUE(reader.ok());
+  const auto read = (*reader)->read_rows(0);
+  ASSERT_TRUE(read.ok());
+  expect_same_rows(rows, *read);
+  auto context = all_rows(10000);
+  context->streams.assign(10000, kNotSelected);
+  context->streams[77] = 3;
+  auto blocks = (*reader)->open_row_group(0, context);
+  ASSERT_TRUE(blocks.ok());
+  std::size_t found = 0, expected = 0;
+  for (const TestRow& row : rows) expected += row.stream == 77;
+  for (const auto& block : *blocks) found += block->select()->count();
+  EXPECT_EQ(found, expected);
+}
+
 TEST(Part, UnknownVersionIsUnsupported) {
   std::string bytes = build_part({{{0, 1, "x", {}}}}, 1);
   bytes[8] = 9;
