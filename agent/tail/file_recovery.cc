@@ -128,6 +128,13 @@ std::vector<KnownFile> KnownFiles::unclaimed() const {
   return files;
 }
 
+std::vector<std::string> KnownFiles::unclaimed_paths() const {
+  std::vector<std::string> paths;
+  for (std::size_t i = 0; i < files_.size(); ++i)
+    if (!claimed_[i] && !files_[i].path.empty()) paths.push_back(files_[i].path);
+  return paths;
+}
+
 std::vector<FileSet::Sibling> FileSet::siblings_of(const std::string& path) {
   std::vector<Sibling> siblings;
   const std::string directory = directory_of(path);

@@ -93,6 +93,13 @@ void FileSet::scan() {
         owner_.on_warning(path + " is matched by two targets: only the first one reads it");
     });
   for (const auto& [path, target] : seen) discover(path, target);
+  // Names with a past but without a file at present: renamed, and not created again.
+  for (const std::string& path : known_.unclaimed_paths())
+    for (std::size_t i = 0; i < targets_.size() && !recovered_.contains(path); ++i)
+      if (targets_[i]->matches(path)) {
+        recovered_.insert(path);
+        recover(path, i);
+      }
   std::vector<std::string> lost;
   for (const auto& [path, source] : by_path_)
     if (!seen.contains(path)) lost.push_back(path);

@@ -69,6 +69,7 @@ class KnownFiles {
   // Wall time until which the unclaimed files of `path` were surely read; 0: none of them.
   std::int64_t seen_ns(const std::string& path) const;
   std::vector<KnownFile> unclaimed() const;
+  std::vector<std::string> unclaimed_paths() const;
 
  private:
   std::vector<KnownFile> files_;

@@ -232,15 +232,15 @@ TEST(Simulation, EveryLineExactlyOnceWhateverHappens) {
   const char* seeds = std::getenv("SKALD_SIM_SEEDS");  // the long run: thousands
   const std::uint64_t count = seeds == nullptr ? 15 : std::strtoull(seeds, nullptr, 10);
   const char* first = std::getenv("SKALD_SIM_FIRST");
-  for (std::uint64_t seed = first == nullptr ? 1 : std::strtoull(first, nullptr, 10);
-       seed <= count; ++seed) {
+  for (std::uint64_t seed = first == nullptr ? 1 : std::strtoull(first, nullptr, 10); seed <= count;
+       ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Simulation simulation(seed);
     simulation.run(150);
     duplicates += simulation.store().duplicates;
     if (testing::Test::HasFailure()) return;
   }
-  EXPECT_GT(duplicates, 0) << "the simulation must reach re-sent batches";
+  if (first == nullptr) EXPECT_GT(duplicates, 0) << "the simulation must reach re-sent batches";
 }
 
 }  // namespace
