@@ -373,15 +373,21 @@ Windows::Span Windows::points_of(std::int64_t timestamp_ns) const {
 Windows::Slot Windows::slot_of(std::int64_t timestamp_ns) const {
   Slot out;
   out.points = points_of(timestamp_ns);
-  // The next edges on either side: a window begins or ends at every multiple of the step.
+  // The next edges on either side: where a window of one of the points begins or ends.
   const std::int64_t low = timestamp_ns + offset_ns - steps.start_ns;
-  const std::int64_t first = -floor_div(-low, steps.step_ns);
+  const std::int64_t first = -floor_div(-low, steps.step_ns);  // the point at or after the sample
   const std::int64_t last = floor_div(low + range_ns - 1, steps.step_ns);
-  const std::int64_t from = std::max((first - 1) * steps.step_ns + 1,
-                                     last * steps.step_ns - range_ns + 1);
-  const std::int64_t to = std::min(first * steps.step_ns, (last + 1) * steps.step_ns - range_ns);
-  out.low_ns = timestamp_ns + (from - low);
-  out.high_ns = timestamp_ns + (to - low);
+  const std::int64_t end = static_cast<std::int64_t>(steps.count) - 1;
+  constexpr std::int64_t kFar = std::numeric_limits<std::int64_t>::max() / 4;
+  std::int64_t from = -kFar, to = kFar;
+  if (first - 1 >= 0) from = std::max(from, std::min(first - 1, end) * steps.step_ns + 1);
+  if (first <= end) to = std::min(to, std::max<std::int64_t>(first, 0) * steps.step_ns);
+  if (last >= 0) from = std::max(from, std::min(last, end) * steps.step_ns - range_ns + 1);
+  if (last + 1 <= end)
+    to = std::min(to, std::max<std::int64_t>(last + 1, 0) * steps.step_ns - range_ns);
+  out.low_ns =
+      from == -kFar ? std::numeric_limits<std::int64_t>::min() : timestamp_ns - (low - from);
+  out.high_ns = to == kFar ? std::numeric_limits<std::int64_t>::max() : timestamp_ns + (to - low);
   return out;
 }
 

@@ -2,8 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
 #include <string>
+#include <vector>
 
 #include "query/logql/printer.h"
 
@@ -172,6 +178,48 @@ TEST(Parser, PrintsWhatItReads) {
     const std::string once = parsed(text);
     EXPECT_EQ(parsed(once), once);
   }
+}
+
+// Pieces of recorded queries put together at random: what parses prints and reads back the same.
+TEST(Parser, PrintsWhatItReadsOfMutatedQueries) {
+  std::vector<std::string> queries;
+  for (const auto& file :
+       std::filesystem::directory_iterator(std::string(SKALD_SOURCE_DIR) + "/tests/corpus/logql")) {
+    std::ifstream in(file.path());
+    queries.emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+  }
+  ASSERT_GT(queries.size(), 50U);
+  std::sort(queries.begin(), queries.end());
+  std::mt19937 random(7);
+  const auto below = [&](std::size_t n) {
+    return std::uniform_int_distribution<std::size_t>(0, n - 1)(random);
+  };
+  int read = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    std::string text = queries[below(queries.size())];
+    for (std::size_t edits = below(3); edits-- > 0 && !text.empty();) {
+      const std::string& other = queries[below(queries.size())];
+      const std::size_t at = below(text.size()), from = below(other.size());
+      switch (below(3)) {
+        case 0: text.erase(at, 1 + below(6)); break;
+        case 1: text.insert(at, other.substr(from, 1 + below(12))); break;
+        default: text = text.substr(0, at) + other.substr(from); break;
+      }
+    }
+    const auto tree = parse(text);
+    if (!tree.ok()) {
+      ASSERT_FALSE(tree.status().message().empty()) << text;
+      continue;
+    }
+    ++read;
+    const std::string once = to_string(**tree);
+    ASSERT_FALSE(pretty(**tree).empty());
+    if (once.find("NaN") != std::string::npos || once.find("Inf") != std::string::npos ||
+        once.find("e+") != std::string::npos || once.find("e-") != std::string::npos)
+      continue;  // folded literals without a literal of their own
+    ASSERT_EQ(parsed(once), once) << text;
+  }
+  EXPECT_GT(read, 5'000);
 }
 
 TEST(Parser, RefusesBombsQuickly) {
