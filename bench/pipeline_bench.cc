@@ -39,31 +39,46 @@ std::string make_lines() {
   return text;
 }
 
+std::string read_corpus() {
+  const char* path = std::getenv("SKALD_CORPUS");
+  if (path == nullptr) return make_lines();
+  auto file = skald::base::FileSystem::posix().open_read(path);
+  std::string bytes(kCorpusMax, '\0');
+  if (!file.ok()) return make_lines();
+  auto size = (*file)->read_at(0, bytes.data(), bytes.size());
+  if (!size.ok()) return make_lines();
+  bytes.resize(*size);
+  bytes.resize(bytes.rfind('\n') + 1);
+  return bytes;
+}
+
+std::vector<std::string_view> split(std::string_view text) {
+  std::vector<std::string_view> lines;
+  for (std::size_t start = 0; start < text.size();) {
+    const std::size_t end = text.find('\n', start);
+    lines.push_back(text.substr(start, end - start));
+    start = end + 1;
+  }
+  return lines;
+}
+
 const std::vector<std::string_view>& corpus() {
+  static const std::string text = read_corpus();
+  static const std::vector<std::string_view> lines = split(text);
+  return lines;
+}
+
+// The same lines as a container runtime writes them.
+const std::vector<std::string_view>& cri_corpus() {
   static const std::string text = [] {
-    if (const char* path = std::getenv("SKALD_CORPUS")) {
-      auto file = skald::base::FileSystem::posix().open_read(path);
-      std::string bytes(kCorpusMax, '\0');
-      if (file.ok()) {
-        auto size = (*file)->read_at(0, bytes.data(), bytes.size());
-        if (size.ok()) {
-          bytes.resize(*size);
-          bytes.resize(bytes.rfind('\n') + 1);
-          return bytes;
-        }
-      }
-    }
-    return make_lines();
-  }();
-  static const std::vector<std::string_view> lines = [] {
-    std::vector<std::string_view> out;
-    for (std::size_t start = 0; start < text.size();) {
-      const std::size_t end = text.find('\n', start);
-      out.push_back(std::string_view(text).substr(start, end - start));
-      start = end + 1;
+    std::string out;
+    for (std::string_view line : corpus()) {
+      out += "2026-11-20T06:00:00.123456789Z stdout F ";
+      out.append(line).append("\n");
     }
     return out;
   }();
+  static const std::vector<std::string_view> lines = split(text);
   return lines;
 }
 
@@ -79,7 +94,8 @@ class CountingSink final : public EntrySink {
   std::int64_t time = 0;
 };
 
-void run(benchmark::State& state, const char* stages) {
+void run(benchmark::State& state, const char* stages,
+         const std::vector<std::string_view>& all = corpus()) {
   auto node = skald::agent::parse_yaml(stages, "bench");
   LabelSetTable sets;
   StageMetrics metrics;
@@ -103,14 +119,14 @@ void run(benchmark::State& state, const char* stages) {
   std::uint64_t lines = 0;
   for (auto _ : state) {
     in.range = {};
-    for (std::string_view line : corpus()) {
+    for (std::string_view line : all) {
       in.line = line;
       in.range.start = in.range.end;
       in.range.end += line.size() + 1;
       (*pipeline)->process(in, sink);
     }
     bytes += in.range.end;
-    lines += corpus().size();
+    lines += all.size();
   }
   benchmark::DoNotOptimize(sink.labels);
   benchmark::DoNotOptimize(sink.time);
@@ -152,11 +168,18 @@ void BM_Template(benchmark::State& state) {
 )");
 }
 
+void BM_CriJson(benchmark::State& state) {
+  run(state, (std::string("- cri: {}\n") + (kJson + 1)).c_str(), cri_corpus());
+}
+void BM_Multiline(benchmark::State& state) { run(state, "- multiline: {firstline: '^\\{'}"); }
+
 BENCHMARK(BM_NoStages)->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_JsonOnly)->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_JsonLabelsTimestamp)->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_JsonMatchDrop)->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_Regex)->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_Template)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_CriJson)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_Multiline)->Unit(benchmark::kMillisecond);
 
 }  // namespace
