@@ -64,7 +64,7 @@ struct BadFile {
 
 TEST(RuleFile, NamesLineAndReasonOfEachMistake) {
   const BadFile cases[] = {
-      {"groups: [", "2:1: "},
+      {"groups: [", "1:1: "},
       {"group: []", "1:1: field group not found in rule file"},
       {"groups: 5", "1:9: groups must be a list"},
       {"groups:\n- name: a\n  name: b\n", "3:3: mapping key \"name\" already defined"},
@@ -116,8 +116,9 @@ TEST(RuleGroupBody, SpeaksLokisErrors) {
   EXPECT_EQ(bad.status().message(), "unable to decoded rule group");
   EXPECT_EQ(parse_rule_group("name: x\nnope: 1").status().message(),
             "unable to decoded rule group");
-  auto invalid = parse_rule_group("rules:\n- {alert: a, expr: ''}\n- {record: r, expr: vector(1), "
-                                  "for: 1m}");
+  auto invalid = parse_rule_group(
+      "rules:\n- {alert: a, expr: ''}\n- {record: r, expr: vector(1), "
+      "for: 1m}");
   EXPECT_EQ(invalid.status().message(),
             "group 0: Groupname must not be empty, field 'expr' must be set in rule, invalid field "
             "'for' in recording rule");
@@ -132,8 +133,8 @@ TEST(RuleYaml, QuotesWhatWouldReadAsAnotherType) {
   Rule rule;
   rule.alert = "1.5";
   rule.expr = "count_over_time({a=\"b\"} |~ `x: y` [1m]) > 0";
-  rule.annotations = {{"a", "two\nlines"}, {"b", ""}, {"c", "- x"}, {"d", "caf\xC3\xA9"},
-                      {"e", "a # b"},      {"f", "{{ $value }}"}};
+  rule.annotations = {{"a", "two\nlines"},  {"b", ""},      {"c", "- x"},
+                      {"d", "caf\xC3\xA9"}, {"e", "a # b"}, {"f", "{{ $value }}"}};
   group.rules.push_back(rule);
   const std::string text = rule_file_to_yaml({group});
   const RuleFile again = parse_rule_file(text);

@@ -71,8 +71,10 @@ TEST(RulerConfig, NamesWhatIsWrong) {
   };
   const Case cases[] = {
       {"ruler: 5", "line 1: ruler must be a map"},
-      {"ruler:\n  evaluation_intervall: 1m", "line 2: field evaluation_intervall not found in ruler"},
-      {"ruler:\n  evaluation_interval: soon", "line 2: ruler.evaluation_interval: not a duration: soon"},
+      {"ruler:\n  evaluation_intervall: 1m",
+       "line 2: field evaluation_intervall not found in ruler"},
+      {"ruler:\n  evaluation_interval: soon",
+       "line 2: ruler.evaluation_interval: not a duration: soon"},
       {"ruler:\n  enable_api: maybe", "line 2: ruler.enable_api must be true or false"},
       {"ruler:\n  storage: {type: s3}", "ruler.storage.type s3: rules lie in local files"},
       {"ruler:\n  alertmanager_url: 'ftp://x'", "ftp://x"},
