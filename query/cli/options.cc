@@ -149,7 +149,9 @@ void add_store_commands(CLI::App& app, Options& options, RawTimes& times) {
   lint->add_option("file", options.paths, "rule files")->required();
   auto* test = add_command(*rules, options, Command::kRulesTest, "test", "run unit tests of rules");
   test->add_option("file", options.paths, "test files")->required();
-  add_command(*rules, options, Command::kRulesList, "list", "the server's rules and their state");
+  auto* list = add_command(*rules, options, Command::kRulesList, "list",
+                           "the server's rules and their state, or those of files");
+  list->add_option("file", options.paths, "rule files");
 }
 
 base::Status resolve_times(const RawTimes& raw, const base::Clock& clock, Options& options) {

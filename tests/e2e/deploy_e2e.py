@@ -60,7 +60,18 @@ def check_dashboards():
     check(skald.stop() == 0, "the store did not end well")
 
 
+def check_rules():
+    """The rules load and pass their own unit tests."""
+    tests = sorted(glob.glob(DEPLOY + "/rules/tests/*.yaml"))
+    for arguments in (["check", os.path.join(DEPLOY, "rules", "fake")], ["test", *tests]):
+        done = subprocess.run([harness.program("skaldctl"), "rules", *arguments],
+                              capture_output=True, timeout=120, check=False)
+        check(done.returncode == 0,
+              f"rules {arguments[0]}: {(done.stdout + done.stderr).decode()[-1500:]}")
+
+
 def test():
+    check_rules()
     check_dashboards()
     count = 0
     for name, text in configurations("agent.yaml", ["systemd/agent.yaml", "docker/agent.yaml",
