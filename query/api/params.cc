@@ -1,5 +1,6 @@
 #include "query/api/params.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -13,6 +14,14 @@ namespace {
 constexpr std::int64_t kPointsMax = 11'000;  // of a matrix, per series; Loki's number
 constexpr double kNsPerSecond = 1e9;
 constexpr double kTimeSecondsMax = 9.2e9;  // what 64 bits of nanoseconds hold
+
+// Times are kept where sums and differences with durations cannot overflow: 1970 to 2189.
+constexpr std::int64_t kTimeMaxNs = INT64_MAX - (std::int64_t{1} << 61);
+constexpr std::int64_t kStepMaxNs = std::int64_t{1} << 60;
+
+std::int64_t clamp_time(std::int64_t ns) noexcept {
+  return std::clamp<std::int64_t>(ns, 0, kTimeMaxNs);
+}
 
 bool iequals(std::string_view a, std::string_view lower) noexcept {
   if (a.size() != lower.size()) return false;
@@ -74,12 +83,16 @@ base::Result<std::int64_t> parse_time(std::string_view text) {
     if (const auto seconds = parse_float(text)) {
       if (!(std::abs(*seconds) < kTimeSecondsMax))
         return base::invalid_argument("time out of range: " + quoted(text));
-      return static_cast<std::int64_t>(std::llround(*seconds * 1e3)) * base::kNsPerMs;
+      return clamp_time(static_cast<std::int64_t>(std::llround(*seconds * 1e3)) * base::kNsPerMs);
     }
   }
-  if (const auto integer = parse_integer(text))
-    return text.size() <= 10 ? *integer * base::kNsPerSecond : *integer;
-  if (const auto time_ns = wire::parse_rfc3339(text)) return *time_ns;
+  if (const auto integer = parse_integer(text)) {
+    std::int64_t ns = *integer;
+    if (text.size() <= 10 && __builtin_mul_overflow(*integer, base::kNsPerSecond, &ns))
+      ns = *integer < 0 ? 0 : kTimeMaxNs;
+    return clamp_time(ns);
+  }
+  if (const auto time_ns = wire::parse_rfc3339(text)) return clamp_time(*time_ns);
   return base::invalid_argument("cannot parse " + quoted(text) +
                                 " as a time: want seconds, nanoseconds or RFC 3339");
 }
@@ -115,7 +128,7 @@ base::Result<model::TimeRange> parse_range(const Params& params, std::int64_t no
                                     std::string(time.status().message()));
     range.end_ns = *time;
   }
-  range.start_ns = std::min(range.end_ns, now_ns) - since_ns;
+  range.start_ns = clamp_time(std::min(range.end_ns, now_ns) - since_ns);
   if (const auto text = params.get("start"); !text.empty()) {
     auto time = parse_time(text);
     if (!time.ok())
@@ -162,6 +175,7 @@ base::Result<std::int64_t> parse_query_step(const Params& params, const model::T
   if (step_ns <= 0)
     return base::invalid_argument(
         "zero or negative query resolution step widths are not accepted. Try a positive integer");
+  if (step_ns > kStepMaxNs) return kStepMaxNs;
   if (span_ns / step_ns > kPointsMax)
     return base::invalid_argument(
         "exceeded maximum resolution of 11,000 points per time series. Try increasing the value "
