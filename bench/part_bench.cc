@@ -3,7 +3,8 @@
 //
 //   part_bench FILE...    lines of FILE are a pod's; streams are (file, "level" of the line)
 //   Environment: PART_GROUP_MB (raw per row group, 24), PART_EFFORT (fast, small), PART_COLUMNS=1
-//   (list them), PART_SCANS=0 (encode only), PART_ONLY=text (scans with it in their name)
+//   (list them), PART_SCANS=0 (encode only), PART_ONLY=text (scans with it in their name),
+//   PART_VERIFY=1 (read all back)
 
 #include <algorithm>
 #include <cstdio>
@@ -93,8 +94,9 @@ Input load(int count, char** paths) {
   return input;
 }
 
-std::vector<std::shared_ptr<const PartReader>> build(const Input& input, std::uint64_t group_bytes,
-                                                     Effort effort) {
+std::vector<std::shared_ptr<const PartReader>> build(
+    const Input& input, std::uint64_t group_bytes, Effort effort,
+    std::vector<std::shared_ptr<const Bytes>>& files) {
   std::vector<std::shared_ptr<const PartReader>> parts;
   double cpu = 0;
   std::uint64_t file_bytes = 0;
@@ -114,7 +116,8 @@ std::vector<std::shared_ptr<const PartReader>> build(const Input& input, std::ui
     cpu += cpu_seconds() - before;
     if (!added.ok() || !summary.ok()) std::abort();
     file_bytes += summary->file_bytes;
-    auto reader = PartReader::open(std::move(file), std::to_string(parts.size()));
+    files.push_back(file);
+    auto reader = PartReader::open(file, std::to_string(parts.size()));
     if (!reader.ok()) std::abort();
     parts.push_back(*reader);
     start = end;
@@ -246,6 +249,42 @@ std::size_t field_named(const Block& block, std::string_view key) {
   return fields.size();
 }
 
+// What a start pays per part, and the first query per row group.
+void print_cold(const std::vector<std::shared_ptr<const Bytes>>& files) {
+  double open = 0, parse = 0;
+  std::size_t groups = 0;
+  for (const auto& file : files) {
+    double before = cpu_seconds();
+    const auto reader = PartReader::open(file, "again");
+    open += cpu_seconds() - before;
+    if (!reader.ok()) std::abort();
+    before = cpu_seconds();
+    for (std::size_t g = 0; g < (*reader)->row_groups().size(); ++g, ++groups)
+      if (!(*reader)->group_for_tools(g).ok()) std::abort();
+    parse += cpu_seconds() - before;
+  }
+  std::printf("  open a part: %.1f us; parse a row group's metadata: %.1f us\n",
+              open * 1e6 / static_cast<double>(files.size()),
+              parse * 1e6 / static_cast<double>(groups));
+}
+
+std::uint64_t row_hash(std::uint32_t stream, std::int64_t time, std::string_view line) {
+  return hash_bytes(line, mix_hash(stream, static_cast<std::uint64_t>(time)));
+}
+
+// Every row of every part against the rows that went in, as sums of hashes.
+void verify(const std::vector<std::shared_ptr<const PartReader>>& parts, const Input& input) {
+  std::uint64_t in = 0, out = 0;
+  for (const InputRow& row : input.rows) in += row_hash(row.stream, row.timestamp_ns, row.line);
+  for (const auto& part : parts)
+    for (std::size_t g = 0; g < part->row_groups().size(); ++g) {
+      const auto rows = part->read_rows(g);
+      if (!rows.ok()) std::abort();
+      for (const auto& row : rows->rows) out += row_hash(row.stream, row.timestamp_ns, row.line);
+    }
+  std::printf("  every row read back: %s\n", in == out ? "equal" : "DIFFERENT");
+}
+
 void run_scans(const std::vector<std::shared_ptr<const PartReader>>& parts, const Input& input) {
   const std::size_t streams = input.streams.size();
   const auto count = [](const LineFilter& filter) {
@@ -346,9 +385,12 @@ int main(int argc, char** argv) {
   const char* const group = std::getenv("PART_GROUP_MB");
   const char* const effort = std::getenv("PART_EFFORT");
   const Input input = load(argc - 1, argv + 1);
-  const auto parts =
-      build(input, (group != nullptr ? std::strtoull(group, nullptr, 10) : 24) << 20,
-            effort != nullptr && std::string(effort) == "small" ? Effort::kSmall : Effort::kFast);
+  const bool small = effort != nullptr && std::string_view(effort) == "small";
+  std::vector<std::shared_ptr<const Bytes>> files;
+  const auto parts = build(input, (group != nullptr ? std::strtoull(group, nullptr, 10) : 24) << 20,
+                           small ? Effort::kSmall : Effort::kFast, files);
+  print_cold(files);
+  if (std::getenv("PART_VERIFY") != nullptr) verify(parts, input);
   print_sizes(parts, std::getenv("PART_COLUMNS") != nullptr);
   if (std::getenv("PART_SCANS") == nullptr || std::getenv("PART_SCANS")[0] != '0')
     run_scans(parts, input);

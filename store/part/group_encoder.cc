@@ -28,14 +28,14 @@ void GroupEncoder::ValueBuffer::add(std::string_view value) {
     spread();
   }
   bytes_.append(value);
-  ends_.push_back(bytes_.size());
+  ends_.push_back(static_cast<std::uint32_t>(bytes_.size()));
 }
 
 void GroupEncoder::ValueBuffer::spread() {
   const std::string value(first());
   for (; repeats_ > 0; --repeats_) {
     bytes_.append(value);
-    ends_.push_back(bytes_.size());
+    ends_.push_back(static_cast<std::uint32_t>(bytes_.size()));
   }
 }
 

@@ -54,8 +54,8 @@ class GroupEncoder {
    private:
     void spread();
     std::string bytes_;
-    std::vector<std::size_t> ends_;
-    std::size_t repeats_ = 0;  // of the first value, not yet in `ends_`
+    std::vector<std::uint32_t> ends_;  // a group's lines fit 32 bits: kRowGroupBytesMax
+    std::size_t repeats_ = 0;          // of the first value, not yet in `ends_`
   };
   struct BlockRows {
     std::vector<std::uint32_t> rows;   // in the order they are stored
