@@ -158,6 +158,7 @@ Result<Value> slice_list(const Call& c) {
   return sublist(items, static_cast<std::size_t>(start), static_cast<std::size_t>(end));
 }
 
+// size: a table, one function of sprig's an entry
 void add_lists(FunctionTable& t) {
   const auto list = [](const Call& c) -> Result<Value> {
     return Value::list({c.args.begin(), c.args.end()});
