@@ -356,7 +356,7 @@ void check_target_kinds(MapReader& body, const ScrapeConfig& scrape) {
 }
 
 void read_scrape(const Node& node, std::string path, ReadState& state, const LoadOptions& options,
-                 ScrapeConfig& out) {
+                 StageMetrics& metrics, ScrapeConfig& out) {
   MapReader body(node, std::move(path), state);
   out.line = node.line;
   body.string("job_name", out.target.job_name);
@@ -381,7 +381,6 @@ void read_scrape(const Node& node, std::string path, ReadState& state, const Loa
   body.finish();
   if (!state.ok()) return;
   check_target_kinds(body, out);
-  StageMetrics metrics;
   build_program(out.pipeline_stages, body.path() + ".pipeline_stages", state, metrics, 1);
 }
 
@@ -395,8 +394,10 @@ void read_target_group(MapReader& body, TargetGroup& out) {
 }
 
 void read_scrape_configs(MapReader& top, const LoadOptions& options, AgentConfig& out) {
+  StageMetrics metrics;  // one for all: two jobs must not define a metric differently
   top.each("scrape_configs", [&](const Node& node, std::string path) {
-    read_scrape(node, std::move(path), top.state(), options, out.scrape_configs.emplace_back());
+    read_scrape(node, std::move(path), top.state(), options, metrics,
+                out.scrape_configs.emplace_back());
   });
   // Anything but a list of whole relabel rules was refused above; now what spans jobs.
   std::set<std::string> names;

@@ -193,6 +193,18 @@ constexpr Refusal kClientRefusals[] = {
     {"{url: 'http://h/x', batch_wait: 1s}", "did you mean `batchwait`?"},
 };
 
+TEST(Config, JobsMustAgreeAboutAMetric) {
+  const auto job = [](const std::string& name, const std::string& type) {
+    return "- {job_name: " + name +
+           ", static_configs: [{labels: {__path__: /x}}], pipeline_stages: " +
+           "[{metrics: {m: {type: " + type + ", source: s, config: {action: inc}}}}]}\n";
+  };
+  EXPECT_EQ(error_of(kClient + ("scrape_configs:\n" + job("a", "Counter")) + job("b", "Counter")),
+            "loaded");
+  EXPECT_THAT(error_of(kClient + ("scrape_configs:\n" + job("a", "Counter")) + job("b", "Gauge")),
+              HasSubstr("defined twice"));
+}
+
 TEST(Config, ClientRefusals) {
   for (const Refusal& refusal : kClientRefusals) {
     EXPECT_THAT(error_of("clients: [" + std::string(refusal.text) + "]"),
