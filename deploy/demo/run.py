@@ -145,8 +145,8 @@ Skald is up.
   store        {url}  (Loki's API; add it to Grafana as a Loki data source)
   ready        {url}/ready
   metrics      {url}/metrics
-  logs tailed  {logs}/*.log  (written by structlog, deploy/demo/ngx_demo.py)
-  output       {programs.log_dir}
+  logs tailed  {os.path.relpath(logs)}/*.log  (written by structlog, deploy/demo/ngx_demo.py)
+  output       {os.path.relpath(programs.log_dir)}/*.log
 
 First query:   {QUERY}""")
     for line in answer:
