@@ -286,6 +286,12 @@ bool GroupShared::may_have_hex(std::string_view bytes) const {
   return !hex_.ok() || bloom_has(hex_->view, bloom_hash(bytes));
 }
 
+base::Status GroupShared::verify_filters() const {
+  if (uuids_count > 0) SKALD_TRY(source.read(uuid_filter, kRowGroupBytesMax, nullptr));
+  if (hex_count > 0) SKALD_TRY(source.read(hex_filter, kRowGroupBytesMax, nullptr));
+  return {};
+}
+
 base::Result<std::string_view> GroupShared::uuid_bytes() const {
   std::call_once(table_once_, [&] {
     table_ = source.read(uuid_table, std::uint64_t{uuids_count} * sizeof(Uuid), nullptr);

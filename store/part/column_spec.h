@@ -71,6 +71,9 @@ class GroupShared {
   using Passed = std::shared_ptr<const std::vector<std::uint8_t>>;
   base::Result<Passed> uuids_passing(const TextTest& test) const;
 
+  // The filters' checksums, which no reading of rows looks at.
+  base::Status verify_filters() const;
+
   PageSource source;
   std::uint64_t line_bytes;  // of all rows: bounds what a column may decode to
   std::uint32_t uuids_count = 0;

@@ -274,8 +274,9 @@ base::Result<RowGroupRows> PartReader::read_rows(std::size_t row_group) const {
 
 base::Status PartReader::verify() const {
   for (std::size_t i = 0; i < impl_->groups.size(); ++i) {
-    const auto rows = read_rows(i);
-    if (!rows.ok()) return rows.status();
+    SKALD_TRY_ASSIGN(const auto group, impl_->group(i));
+    SKALD_TRY(group->shared.verify_filters());
+    SKALD_TRY(read_rows(i));
   }
   return {};
 }
