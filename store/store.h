@@ -42,7 +42,7 @@ struct StoreOptions {
   std::string data_dir;
   base::FileSystem* fs = &base::FileSystem::posix();
   const base::Clock* clock = &base::Clock::system();
-  std::uint64_t head_bytes_max = 24U << 20;     // raw bytes in memory before a part is sealed
+  std::uint64_t head_bytes_max = 16U << 20;     // raw bytes in memory before a part is sealed
   std::int64_t head_age_max_ns = 300LL * base::kNsPerSecond;
   std::uint64_t disk_bytes_max = 10ULL << 30;   // all tenants' parts, oldest first; 0: no limit
   std::uint64_t disk_free_min = 64U << 20;      // below: appends get kNoSpace

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "store/catalog/layout.h"
 #include "store/catalog/part_handle.h"
 #include "store/compact/merge.h"
+#include "store/index/index_db.h"
 #include "store/ingest/committer.h"
 #include "store/ingest/tenant.h"
 #include "store/read/scan_plan.h"
@@ -63,10 +65,17 @@ class StoreImpl final : public Store {
   base::Status load_checkpoint();
   base::Status load_tenants();
   base::Status load_tenant(const std::string& name);
-  void load_part(ingest::Tenant& tenant, const catalog::PartName& name);
+  void load_part(ingest::Tenant& tenant, const catalog::PartName& name, std::uint64_t file_bytes);
   void quarantine(const std::string& tenant, const std::string& file, const base::Status& why);
   base::Status recover_wal();
   void start_threads();
+
+  // store_index.cc
+  void open_index();
+  void take_streams(ingest::Tenant& tenant);
+  bool take_part(ingest::Tenant& tenant, const catalog::PartName& name, std::uint64_t file_bytes);
+  void forget_index_of(const std::string& tenant);
+  void sync_index();
 
   // store_append.cc
   base::Status check_space();
@@ -117,6 +126,17 @@ class StoreImpl final : public Store {
   std::string recovered_recent_;
   std::vector<std::string> findings_;
   mutable Counters counters_;
+
+  // The index file: what it said at start-up (only during start), and what it holds now.
+  struct IndexedState {
+    std::uint32_t streams = 0;
+    std::set<std::string> parts;
+  };
+  std::mutex index_mutex_;
+  std::unique_ptr<index::IndexDb> index_;  // null: none, every start reads the parts
+  index::IndexContents index_contents_;
+  std::map<std::string, IndexedState> indexed_;
+  bool checkpoint_lost_ = false;
 
   std::mutex seal_mutex_;     // one seal at a time
   std::mutex compact_mutex_;  // one merge, retention pass or backup at a time

@@ -51,7 +51,9 @@ base::Status StoreImpl::start() {
   SKALD_TRY(lock_directory());
   SKALD_TRY(check_format());
   SKALD_TRY(load_checkpoint());
+  open_index();
   SKALD_TRY(load_tenants());
+  index_contents_.clear();
   SKALD_TRY(recover_wal());
   for (const std::string& finding : findings_) spdlog::warn("store: {}", finding);
   start_threads();
@@ -93,6 +95,7 @@ base::Status StoreImpl::load_checkpoint() {
     // The WAL and the parts' names say the rest; marks older than the WAL are lost with it.
     findings_.push_back("CHECKPOINT: " + checkpoint.status().to_string() +
                         "; recovering from part names and WAL");
+    checkpoint_lost_ = true;
     return {};
   }
   sealed_through_ = checkpoint->sealed_through;
@@ -130,16 +133,20 @@ base::Status StoreImpl::load_tenant(const std::string& name) {
   const auto entries = fs_.list(directory);
   if (!entries.ok()) return {};  // a crash between the two directories
   std::vector<catalog::PartName> names;
+  std::map<catalog::PartName, std::uint64_t> sizes;
   for (const auto& entry : *entries) {
     if (entry.name.ends_with(catalog::kTemporarySuffix)) {
       static_cast<void>(fs_.remove(directory + "/" + entry.name).ok());
       continue;
     }
-    if (const auto part = catalog::PartName::parse(entry.name))
+    if (const auto part = catalog::PartName::parse(entry.name)) {
       names.push_back(*part);
-    else
+      sizes[*part] = entry.size;
+    } else {
       findings_.push_back(directory + "/" + entry.name + " is no part; passed over");
+    }
   }
+  take_streams(*tenant);
   // Highest level first: what a good part covers was merged into it and is removed.
   std::sort(names.begin(), names.end(), [](const auto& a, const auto& b) {
     return a.level != b.level ? a.level > b.level : a < b;
@@ -151,14 +158,16 @@ base::Status StoreImpl::load_tenant(const std::string& name) {
     if (superseded)
       static_cast<void>(fs_.remove(directory + "/" + part.to_string()).ok());
     else
-      load_part(*tenant, part);
+      load_part(*tenant, part, sizes[part]);
   }
   std::sort(tenant->parts.begin(), tenant->parts.end(),
             [](const auto& a, const auto& b) { return a->meta().name < b->meta().name; });
   return {};
 }
 
-void StoreImpl::load_part(ingest::Tenant& tenant, const catalog::PartName& name) {
+void StoreImpl::load_part(ingest::Tenant& tenant, const catalog::PartName& name,
+                          std::uint64_t file_bytes) {
+  if (take_part(tenant, name, file_bytes)) return;
   const std::string path = layout_.parts_directory(tenant.name) + "/" + name.to_string();
   const auto reader = catalog::open_reader(fs_, path);
   if (!reader.ok()) {

@@ -56,6 +56,7 @@ base::Status StoreImpl::seal_one() {
     at = generation->heads.erase(at);
   }
   SKALD_TRY(write_checkpoint(*generation));
+  sync_index();
   const base::Status dropped = wal_->drop_through(generation->last_sequence);
   if (!dropped.ok()) spdlog::warn("store: {}", dropped.to_string());
   ++counters_.seals;

@@ -102,6 +102,7 @@ base::Status StoreImpl::compact_tenants(Reach reach) {
   base::Status result;  // the first error; the other tenants still get their turn
   for (const auto& tenant : tenants_.all()) {
     base::Status status = compact_tenant(*tenant, reach);
+    sync_index();
     if (status.code() == base::Code::kCancelled) return status;
     if (!status.ok() && result.ok()) result = std::move(status);
   }
@@ -254,6 +255,7 @@ base::Status StoreImpl::enforce_retention() {
       if (some && !part->damaged()) SKALD_TRY(run_merge(*tenant, {{part}}, options));
     }
   }
+  sync_index();
   return {};
 }
 

@@ -1,0 +1,74 @@
+#pragma once
+// The index file: an LMDB database (INDEX.md) that spares start-up the reading of all parts. It
+// holds the streams of each tenant by number, what is known of each part, and a second copy of the
+// file marks. It is a cache: whatever is wrong with it, it is thrown away and built again.
+//
+// Threads: not synchronised; the store calls it under its own lock. One process only (the data
+// directory is locked), so LMDB's lock file is not used.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proto/base/fs.h"
+#include "proto/base/status.h"
+#include "proto/model/entry.h"
+#include "store/index/bitmap.h"
+
+struct MDB_env;
+
+namespace skald::store::index {
+
+struct IndexedStream {
+  model::StreamId id;
+  model::Labels labels;
+};
+
+struct IndexedPart {
+  model::TimestampNs min_time_ns = 0, max_time_ns = 0;
+  std::uint64_t entries = 0, line_bytes = 0, file_bytes = 0;
+  Bitmap streams;
+};
+
+struct IndexedTenant {
+  std::vector<IndexedStream> streams;        // by number, without gaps
+  std::map<std::string, IndexedPart> parts;  // by file name
+  std::string marks;                         // opaque to the index
+};
+using IndexContents = std::map<std::string, IndexedTenant>;
+
+// One change of one tenant, written in one transaction with the others of its batch.
+struct IndexChange {
+  std::string tenant;
+  std::uint32_t first_number = 0;  // of new_streams
+  std::vector<IndexedStream> new_streams;
+  std::vector<std::pair<std::string, IndexedPart>> new_parts;
+  std::vector<std::string> gone_parts;
+  std::string marks;  // empty: as they are
+};
+
+class IndexDb {
+ public:
+  // Makes the directory; an unusable file is removed. `rebuilt` says why there is nothing to load
+  // although there was a file, or that there was none.
+  struct Opened {
+    std::unique_ptr<IndexDb> db;
+    IndexContents contents;
+    std::string rebuilt;  // empty: loaded
+  };
+  static base::Result<Opened> open(base::FileSystem& fs, const std::string& directory);
+  // Forgets everything (when its contents contradict the store).
+  base::Status clear();
+  base::Status write(const std::vector<IndexChange>& changes);
+  ~IndexDb();
+
+ private:
+  explicit IndexDb(MDB_env* env) : env_(env) {}
+  base::Result<IndexContents> load() const;
+  MDB_env* env_;
+};
+
+}  // namespace skald::store::index
