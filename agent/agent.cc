@@ -36,9 +36,10 @@ base::Status Agent::open_positions(const AgentConfig& config) {
   base::FileSystem& fs = base::FileSystem::posix();
   promtail_file_ = config.positions.filename;
   const std::string own = promtail_file_ + ".skald";
-  if (const std::size_t slash = own.rfind('/'); slash != std::string::npos && slash > 0)
+  const std::size_t slash = own.rfind('/');
+  if (options_.write_positions && slash != std::string::npos && slash > 0)
     SKALD_TRY(fs.make_directories(own.substr(0, slash)));
-  SKALD_TRY_ASSIGN(PositionStore store, PositionStore::open(fs, own));
+  SKALD_TRY_ASSIGN(PositionStore store, PositionStore::open(fs, own, !options_.write_positions));
   if (!store.warning().empty()) log_error("positions: " + store.warning());
   positions_ = std::make_unique<PositionStore>(std::move(store));
   auto text = fs.read_file(promtail_file_, kPositionsBytesMax);

@@ -1,5 +1,6 @@
 // skald-agent: flags, configuration, signals. Everything else is in agent.h and below.
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -58,7 +59,6 @@ base::Result<AgentConfig> load(const CommandLine& line, std::string* text_out = 
   }
   LoadOptions options;
   options.serves_push_api = true;
-  options.serves_syslog = true;
   options.require_clients = false;
   SKALD_TRY_ASSIGN(AgentConfig config, load_config(file.second, file.first, options));
   SKALD_TRY(apply_settings(line, config));
@@ -169,7 +169,7 @@ class Program {
           int again = 0;
           ::sigwait(&set, &again);
           ::_exit(1);
-        }).detach();
+        }).detach();  // allow: waits for a second signal, owns nothing
         return;
       }
       static_cast<void>(reload(true));
@@ -204,6 +204,10 @@ int main_of(int argc, char** argv) {
   if (line->help) return print(usage()), 0;
   if (line->version) return print("skald-agent " + std::string(kAgentVersion) + "\n"), 0;
   ::signal(SIGPIPE, SIG_IGN);
+  // A few threads share one heap, and large buffers go back to the system when they are freed.
+  ::mallopt(M_ARENA_MAX, 1);
+  ::mallopt(M_MMAP_THRESHOLD, 64 << 10);
+  ::mallopt(M_TRIM_THRESHOLD, 128 << 10);
   if (!line->stdin_input) {  // standard input ends by itself; there, ^C should just work
     const sigset_t set = Program::signals();
     ::pthread_sigmask(SIG_BLOCK, &set, nullptr);  // before any thread: all inherit it

@@ -1,5 +1,6 @@
 #pragma once
-// Targets that are not files: loki_push_api (an HTTP server of its own) and syslog (TCP, UDP).
+// Targets that are not files: loki_push_api, an HTTP server of its own. Syslog is refused by the
+// loader.
 
 #include <memory>
 #include <string>

@@ -37,3 +37,21 @@ target_link_libraries(skald_dep_spdlog INTERFACE skald_dep_fmt)
 find_library(SKALD_SNAPPY snappy REQUIRED)
 skald_dep(snappy ${SKALD_SNAPPY})
 skald_dep(cli11)
+
+# A program with the property SKALD_SMALL (skald_small_program) links the archive lib<library>.a
+# instead of the shared library, where there is one.
+function(skald_dep_prefer_archive name library)
+  find_library(SKALD_ARCHIVE_${name} lib${library}.a)
+  if(NOT SKALD_ARCHIVE_${name})
+    return()
+  endif()
+  get_target_property(shared skald_dep_${name} INTERFACE_LINK_LIBRARIES)
+  set(small "$<BOOL:$<TARGET_PROPERTY:SKALD_SMALL>>")
+  set_target_properties(skald_dep_${name} PROPERTIES INTERFACE_LINK_LIBRARIES
+    "$<IF:${small},${SKALD_ARCHIVE_${name}},${shared}>")
+endfunction()
+skald_dep_prefer_archive(zstd zstd)
+skald_dep_prefer_archive(re2 re2)
+skald_dep_prefer_archive(yaml yaml-cpp)
+skald_dep_prefer_archive(snappy snappy)
+skald_dep_prefer_archive(zlib z)

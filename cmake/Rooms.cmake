@@ -37,6 +37,20 @@ function(skald_program program path)
   target_link_libraries(${program} PRIVATE skald_${name})
 endfunction()
 
+# Links what Debian ships as archives into the program (skald_dep_prefer_archive): fewer pages of
+# shared libraries in memory, and only the parts that are used. libc and OpenSSL stay shared: the
+# system patches them.
+function(skald_small_program program)
+  if(NOT TARGET ${program} OR SKALD_SANITIZE)
+    return()
+  endif()
+  set_target_properties(${program} PROPERTIES SKALD_SMALL ON)
+  target_link_options(${program} PRIVATE -Wl,--as-needed -Wl,--gc-sections)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    target_link_options(${program} PRIVATE -static-libstdc++ -static-libgcc)
+  endif()
+endfunction()
+
 # tests/<room>/**/x_test.cc -> one gtest binary per folder, linked with the rooms its path names:
 # tests/store/part -> skald_store_part. Folders without a room of that name get everything.
 function(skald_tests)

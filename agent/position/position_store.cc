@@ -158,7 +158,8 @@ base::Result<Positions> decode_positions(std::string_view text) {
   return positions;
 }
 
-base::Result<PositionStore> PositionStore::open(base::FileSystem& fs, std::string path) {
+base::Result<PositionStore> PositionStore::open(base::FileSystem& fs, std::string path,
+                                                bool read_only) {
   PositionStore store(fs, std::move(path));
   for (const std::string& candidate : {store.path_, store.path_ + ".prev"}) {
     auto text = fs.read_file(candidate, kPositionsBytesMax);
@@ -175,12 +176,15 @@ base::Result<PositionStore> PositionStore::open(base::FileSystem& fs, std::strin
       return std::move(positions).status().with_context(candidate);
     store.warning_ +=
         candidate + ": " + std::string(positions.status().message()) + "; set aside as .bad. ";
-    SKALD_TRY(fs.rename(candidate, candidate + ".bad"));
+    if (!read_only) SKALD_TRY(fs.rename(candidate, candidate + ".bad"));
   }
   store.is_new_ = true;
   Positions fresh;
   fresh.agent_id = random_id();
-  SKALD_TRY(store.save(std::move(fresh)));
+  if (read_only)
+    store.positions_ = std::move(fresh);
+  else
+    SKALD_TRY(store.save(std::move(fresh)));
   return store;
 }
 

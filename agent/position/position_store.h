@@ -52,7 +52,9 @@ class PositionStore {
  public:
   // Reads `path` or, if that is missing or damaged, its previous version. A fresh store gets a new
   // random agent id and is saved at once, before anything is sent under that id.
-  static base::Result<PositionStore> open(base::FileSystem& fs, std::string path);
+  // With `read_only` nothing is written, now or later (-dry-run).
+  static base::Result<PositionStore> open(base::FileSystem& fs, std::string path,
+                                          bool read_only = false);
 
   const Positions& positions() const noexcept { return positions_; }
   bool is_new() const noexcept { return is_new_; }

@@ -9,8 +9,8 @@
 namespace skald::agent {
 
 // Sealed batches that wait for an answer, compressed. Reading pauses beyond: the files themselves
-// are the queue. Eight default batches compress to about 1 MB.
-constexpr std::size_t kQueueBytesMax = 1U << 20;
+// are the queue. Four default batches compress to about half a megabyte.
+constexpr std::size_t kQueueBytesMax = 512U << 10;
 constexpr std::size_t kQueueBatchesMax = 64;
 // Of these, one tenant's share while several send: a tenant the server slows down (429) must not
 // take the room of the others.

@@ -9,7 +9,7 @@
 namespace skald::agent {
 
 // One read: large enough to run at memory speed, small enough to stay in the L2 cache.
-constexpr std::size_t kReadBytes = 256U << 10;
+constexpr std::size_t kReadBytes = 128U << 10;
 // Longest line kept whole; a longer one is cut there and the rest of it skipped. Two of our
 // users' 1 MB lines, and a fifth of the memory budget.
 constexpr std::size_t kLineBytesMax = 2U << 20;
