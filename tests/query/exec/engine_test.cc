@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <random>
+
 #include "tests/query/exec/memory_store.h"
 
 namespace skald::query {
@@ -11,33 +15,199 @@ constexpr std::int64_t kSecond = base::kNsPerSecond;
 
 class EngineTest : public ::testing::Test {
  protected:
-  base::Result<QueryResult> run(std::string text, bool instant = true) {
-    QueryRequest request;
-    request.text = std::move(text);
-    request.instant = instant;
-    request.start_ns = 0;
-    request.end_ns = 1000 * kSecond;
-    request.step_ns = 100 * kSecond;
+  base::Result<QueryResult> run(const QueryRequest& request) {
     return Engine(store_, base::Clock::system(), options_).run(request);
   }
-  std::string show(const std::string& text) {
-    const auto result = run(text);
+  static QueryRequest instant(std::string text) {
+    QueryRequest request;
+    request.text = std::move(text);
+    request.instant = true;
+    request.end_ns = 1000 * kSecond;
+    return request;
+  }
+  static QueryRequest logs(std::string text) {
+    QueryRequest request = instant(std::move(text));
+    request.instant = false;
+    return request;
+  }
+  // One line per series or entry: labels, then the value or the line.
+  std::string show(const QueryRequest& request) {
+    const auto result = run(request);
     if (!result.ok()) return std::string(result.status().message());
     std::string out;
     if (const auto* vector = std::get_if<Vector>(&result->data))
       for (const Series& series : vector->series)
-        out += series.labels.to_string() + " " + std::to_string(series.samples[0].value) + "\n";
+        out += series.labels.to_string() + " " +
+               std::to_string(static_cast<int>(series.samples[0].value)) + "\n";
+    if (const auto* streams = std::get_if<Streams>(&result->data))
+      for (const LogStream& stream : streams->streams)
+        for (const LogEntry& entry : stream.entries)
+          out += stream.labels.to_string() + entry.metadata.to_string() + entry.parsed.to_string() +
+                 " " + entry.line + "\n";
     return out;
+  }
+  void add(std::string line, std::int64_t second = 990, model::Labels metadata = {}) {
+    store_.add({{"job", "a"}}, second * kSecond, std::move(line), std::move(metadata));
   }
   MemoryStore store_{10};
   EngineOptions options_;
 };
 
 TEST_F(EngineTest, FiltersUnwrappedValues) {
-  store_.add({{"job", "a"}}, 990 * kSecond, "total=548 gauge=2.118 dur=1017ms");
-  store_.add({{"job", "a"}}, 991 * kSecond, "total=5 gauge=-2 dur=1ms");
-  EXPECT_EQ(show("quantile_over_time(0.5, {job=\"a\"} | logfmt | unwrap gauge | gauge > 0 [10m])"),
-            "{dur=\"1017ms\", job=\"a\", total=\"548\"} 2.118000\n");
+  add("total=548 gauge=2.118 dur=1017ms");
+  add("total=5 gauge=-2 dur=1ms");
+  EXPECT_EQ(show(instant("sum_over_time({job=\"a\"} | logfmt | unwrap gauge | gauge > 0 [10m])")),
+            "{dur=\"1017ms\", job=\"a\", total=\"548\"} 2\n");
+}
+
+TEST_F(EngineTest, KeepsTheThreeKindsOfLabelsApart) {
+  add("{\"job\":\"b\",\"user\":\"c\",\"x\":{\"y z\":1}}", 990, {{"user", "u1"}});
+  EXPECT_EQ(show(logs("{job=\"a\"} | json")),
+            "{job=\"a\"}{user=\"u1\"}{job_extracted=\"b\", user_extracted=\"c\", x_y_z=\"1\"} "
+            "{\"job\":\"b\",\"user\":\"c\",\"x\":{\"y z\":1}}\n");
+}
+
+TEST_F(EngineTest, RunsLineFiltersBeforeDecolorize) {
+  add("\x1b[31mred\x1b[0m text");
+  EXPECT_EQ(show(logs("{job=\"a\"} | decolorize |= \"red text\"")), "");
+  EXPECT_EQ(show(logs("{job=\"a\"} | decolorize")), "{job=\"a\"}{}{} red text\n");
+}
+
+TEST_F(EngineTest, TreatsSimpleLabelRegexesAsSearches) {
+  add("p=/api/v1/x");
+  EXPECT_NE(show(logs("{job=\"a\"} | logfmt | p=~\"v1.*\"")), "");
+  EXPECT_EQ(show(logs("{job=\"a\"} | logfmt | p=~\"v[0-9].*\"")), "");
+}
+
+TEST_F(EngineTest, StopsReadingOnceItHasTheLabels) {
+  add("{\"a\":1,\"b\":2,broken");
+  EXPECT_EQ(show(instant("sum(count_over_time({job=\"a\"} | json [10m]))")), "{} 1\n");
+  EXPECT_EQ(show(instant("sum by (a) (count_over_time({job=\"a\"} | json [10m]))")),
+            "{a=\"1\"} 1\n");
+  EXPECT_EQ(show(instant("count_over_time({job=\"a\"} | json [10m])")).substr(0, 32),
+            "pipeline error: 'JSONParserErr' ");
+}
+
+TEST_F(EngineTest, KeepsEmptyLabelsWhereLokiDoes) {
+  add("{\"a\":1}");
+  EXPECT_EQ(show(instant("count_over_time({job=\"a\"} | json a=\"a\", b=\"b\" [10m])")),
+            "{a=\"1\", b=\"\", job=\"a\"} 1\n");
+  EXPECT_EQ(show(instant("max without (job) (count_over_time({job=\"a\"} | json b=\"b\" [10m]))")),
+            "{} 1\n");
+}
+
+TEST_F(EngineTest, HoldsItsBounds) {
+  for (int i = 0; i < 5000; ++i) add("id=" + std::to_string(i), 500 + i / 100);
+  const std::string wide = "count_over_time({job=\"a\"} | logfmt [10m])";
+  options_.memory_max = 256U << 10;
+  EXPECT_EQ(run(instant(wide)).status().code(), base::Code::kResourceExhausted);
+  options_ = {};
+  QueryRequest late = instant(wide);
+  late.timeout_ns = 1;
+  EXPECT_EQ(run(late).status().code(), base::Code::kDeadlineExceeded);
+  const std::atomic<bool> cancelled{true};
+  QueryRequest gone = instant(wide);
+  gone.cancelled = &cancelled;
+  EXPECT_EQ(run(gone).status().code(), base::Code::kCancelled);
+  options_.series_max = 100;
+  EXPECT_EQ(run(instant(wide)).status().code(), base::Code::kInvalidArgument);
+  options_ = {};
+  QueryRequest fine = instant("rate({job=\"a\"}[1m])");
+  fine.instant = false;
+  fine.step_ns = kSecond / 100;
+  EXPECT_EQ(run(fine).status().code(), base::Code::kInvalidArgument);  // too many points
+  EXPECT_EQ(run(instant("{job=\"a\"}")).status().code(), base::Code::kInvalidArgument);
+}
+
+TEST_F(EngineTest, EndsEarlyAtTheLimit) {
+  for (int i = 0; i < 500; ++i) add("line " + std::to_string(i), 100 + i);
+  QueryRequest request = logs("{job=\"a\"}");
+  request.limit = 2;
+  EXPECT_EQ(show(request), "{job=\"a\"}{}{} line 499\n{job=\"a\"}{}{} line 498\n");
+  EXPECT_LE(store_.blocks_visited(), 2U);
+  request.direction = model::Direction::kForward;
+  request.interval_ns = 10 * kSecond;
+  EXPECT_EQ(show(request), "{job=\"a\"}{}{} line 0\n{job=\"a\"}{}{} line 10\n");
+}
+
+// ---- windows against the definition ----
+
+struct Point {
+  std::int64_t time;
+  double value;
+};
+
+double naive(const std::string& op, const std::vector<Point>& points, double range_seconds) {
+  double sum = 0, low = points[0].value, high = low;
+  for (const Point& p : points) {
+    sum += p.value;
+    low = std::min(low, p.value);
+    high = std::max(high, p.value);
+  }
+  const auto n = static_cast<double>(points.size());
+  double squares = 0;
+  for (const Point& p : points) squares += (p.value - sum / n) * (p.value - sum / n);
+  if (op == "sum") return sum;
+  if (op == "avg") return sum / n;
+  if (op == "min") return low;
+  if (op == "max") return high;
+  if (op == "stdvar") return squares / n;
+  if (op == "stddev") return std::sqrt(squares / n);
+  if (op == "first") return points.front().value;
+  if (op == "last") return points.back().value;
+  if (op == "rate") return sum / range_seconds;
+  std::vector<double> values;
+  for (const Point& p : points) values.push_back(p.value);
+  std::sort(values.begin(), values.end());
+  const double rank = 0.9 * (n - 1);
+  const auto i = static_cast<std::size_t>(rank);
+  const double next = values[std::min(i + 1, values.size() - 1)];
+  return values[i] + (next - values[i]) * (rank - std::floor(rank));
+}
+
+TEST_F(EngineTest, WindowsAreWhatTheirDefinitionSays) {
+  std::mt19937 random(11);
+  std::vector<Point> all;
+  for (int i = 0; i < 400; ++i) {
+    const std::int64_t time =
+        (100 + static_cast<std::int64_t>(random() % 800)) * kSecond + i;  // all different
+    const double value = static_cast<double>(random() % 10'000) / 16;
+    all.push_back({time, value});
+    store_.add({{"job", "a"}}, time, "v=" + std::to_string(value));
+  }
+  std::sort(all.begin(), all.end(), [](const Point& a, const Point& b) { return a.time < b.time; });
+  for (const std::string op :
+       {"sum", "avg", "min", "max", "stdvar", "stddev", "first", "last", "rate", "quantile"}) {
+    for (const auto& [range, step, offset] : std::vector<std::array<int, 3>>{
+             {60, 60, 0}, {300, 20, 0}, {20, 100, 0}, {90, 70, 30}, {700, 10, -50}}) {
+      QueryRequest request = logs("");
+      request.start_ns = 0;
+      request.end_ns = 1000 * kSecond;
+      request.step_ns = step * kSecond;
+      request.text = (op == "rate" ? op : op + "_over_time") + "(" +
+                     (op == "quantile" ? "0.9, " : "") + "{job=\"a\"} | logfmt | unwrap v [" +
+                     std::to_string(range) + "s]" +
+                     (offset == 0 ? "" : " offset " + std::to_string(offset) + "s") + ")";
+      const auto result = run(request);
+      ASSERT_TRUE(result.ok()) << request.text << result.status().to_string();
+      const auto& series = std::get<Matrix>(result->data).series;
+      ASSERT_EQ(series.size(), 1U);
+      std::size_t next = 0;
+      for (std::int64_t t = 0; t <= 1000 + step; t += step) {
+        if (t > 1000 && (1000 % step == 0 || t - step >= 1000)) break;
+        std::vector<Point> inside;
+        for (const Point& p : all)
+          if (p.time > (t - offset - range) * kSecond && p.time <= (t - offset) * kSecond)
+            inside.push_back(p);
+        if (inside.empty()) continue;
+        ASSERT_LT(next, series[0].samples.size()) << request.text;
+        EXPECT_EQ(series[0].samples[next].timestamp_ms, t * 1000) << request.text;
+        EXPECT_NEAR(series[0].samples[next].value, naive(op, inside, range), 1e-6) << request.text;
+        ++next;
+      }
+      EXPECT_EQ(next, series[0].samples.size()) << request.text;
+    }
+  }
 }
 
 }  // namespace
