@@ -1,5 +1,6 @@
 // The rules and Alertmanager routes that deploy/ ships: all load, all are tested, all are routed.
 #include <gtest/gtest.h>
+#include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
 #include <filesystem>
