@@ -285,6 +285,45 @@ void verify(const std::vector<std::shared_ptr<const PartReader>>& parts, const I
   std::printf("  every row read back: %s\n", in == out ? "equal" : "DIFFERENT");
 }
 
+void run_column_scans(const std::vector<std::shared_ptr<const PartReader>>& parts,
+                      std::size_t streams) {
+  scan("whole counts", parts, streams, {}, [](Block& block) {
+    std::uint64_t entries = 0;
+    const auto counts = block.whole_counts();
+    if (counts)
+      for (const StreamCount& one : *counts) entries += one.entries;
+    return entries;
+  });
+  scan("read duration of http_request", parts, streams, {}, [](Block& block) -> std::uint64_t {
+    const std::size_t field = field_named(block, "duration");
+    if (block.shape().kind != Shape::Kind::kJson || field_named(block, "method") != 0) return 0;
+    if (field == block.shape().fields.size()) return 0;
+    std::vector<double> numbers;
+    TextColumn methods;
+    const Selection all(block.rows(), true);
+    if (!block.read_numbers(field, all, numbers).ok() || !block.read_text(0, all, methods).ok())
+      std::abort();
+    return numbers.size();
+  });
+  scan("times and streams", parts, streams, {}, [](Block& block) -> std::uint64_t {
+    return block.timestamps()->size() + block.streams()->size();
+  });
+  scan("line sizes", parts, streams, {}, [](Block& block) -> std::uint64_t {
+    std::uint64_t bytes = 0;
+    const auto sizes = block.line_sizes();
+    if (!sizes.ok()) std::abort();
+    for (const std::uint32_t size : *sizes) bytes += size;
+    return bytes;
+  });
+  scan("rebuild every line", parts, streams, {}, [](Block& block) -> std::uint64_t {
+    TextColumn lines;
+    if (!block.read_lines(Selection(block.rows(), true), lines).ok()) std::abort();
+    std::uint64_t bytes = 0;
+    for (std::size_t i = 0; i < block.rows(); ++i) bytes += lines.at(i).size();
+    return bytes;
+  });
+}
+
 void run_scans(const std::vector<std::shared_ptr<const PartReader>>& parts, const Input& input) {
   const std::size_t streams = input.streams.size();
   const auto count = [](const LineFilter& filter) {
@@ -336,41 +375,7 @@ void run_scans(const std::vector<std::shared_ptr<const PartReader>>& parts, cons
   regex.clauses = {{"UpstreamTimeout", "UpstreamRefused"}};
   regex.matcher = nullptr;
   scan("Upstream(Timeout|Refused), literals", parts, streams, {regex}, count(regex));
-  scan("whole counts", parts, streams, {}, [](Block& block) {
-    std::uint64_t entries = 0;
-    const auto counts = block.whole_counts();
-    if (counts)
-      for (const StreamCount& one : *counts) entries += one.entries;
-    return entries;
-  });
-  scan("read duration of http_request", parts, streams, {}, [](Block& block) -> std::uint64_t {
-    const std::size_t field = field_named(block, "duration");
-    if (block.shape().kind != Shape::Kind::kJson || field_named(block, "method") != 0) return 0;
-    if (field == block.shape().fields.size()) return 0;
-    std::vector<double> numbers;
-    TextColumn methods;
-    const Selection all(block.rows(), true);
-    if (!block.read_numbers(field, all, numbers).ok() || !block.read_text(0, all, methods).ok())
-      std::abort();
-    return numbers.size();
-  });
-  scan("times and streams", parts, streams, {}, [](Block& block) -> std::uint64_t {
-    return block.timestamps()->size() + block.streams()->size();
-  });
-  scan("line sizes", parts, streams, {}, [](Block& block) -> std::uint64_t {
-    std::uint64_t bytes = 0;
-    const auto sizes = block.line_sizes();
-    if (!sizes.ok()) std::abort();
-    for (const std::uint32_t size : *sizes) bytes += size;
-    return bytes;
-  });
-  scan("rebuild every line", parts, streams, {}, [](Block& block) -> std::uint64_t {
-    TextColumn lines;
-    if (!block.read_lines(Selection(block.rows(), true), lines).ok()) std::abort();
-    std::uint64_t bytes = 0;
-    for (std::size_t i = 0; i < block.rows(); ++i) bytes += lines.at(i).size();
-    return bytes;
-  });
+  run_column_scans(parts, streams);
 }
 
 }  // namespace

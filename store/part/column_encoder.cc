@@ -327,11 +327,11 @@ std::size_t StringTable::slot_of(std::string_view value, std::uint64_t hash) con
 }
 
 std::uint32_t StringTable::find(std::string_view value) const {
-  return slots_[slot_of(value, hash_bytes(value))] - 1;  // a free slot is 0: kFull
+  return slots_[slot_of(value, hash_bytes(value, kTableSeed))] - 1;  // a free slot is 0: kFull
 }
 
 std::uint32_t StringTable::insert(std::string_view value) {
-  const std::uint64_t hash = hash_bytes(value);
+  const std::uint64_t hash = hash_bytes(value, kTableSeed);
   const std::size_t slot = slot_of(value, hash);
   if (slots_[slot] != 0) return slots_[slot] - 1;
   if (entries_.size() >= limit_) return kFull;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <random>
 #include <string_view>
 
 namespace skald::store::part {
@@ -97,8 +98,8 @@ inline void write_uuid(const Uuid& uuid, char* text) noexcept {
   text[8] = text[13] = text[18] = text[23] = '-';
 }
 
-// Mixes 8-byte words by 64x64->128 multiplication; good enough for tables, not for adversaries:
-// tables keyed with it are bounded and compare in full.
+// Mixes 8-byte words by 64x64->128 multiplication. What senders choose is hashed with kTableSeed,
+// so that nobody can prepare values that collide; tables compare in full all the same.
 inline std::uint64_t mix_hash(std::uint64_t a, std::uint64_t b) noexcept {
   const auto product =
       static_cast<unsigned __int128>(a ^ 0x9E3779B97F4A7C15ULL) * (b ^ 0xD1B54A32D192ED03ULL);
@@ -126,5 +127,11 @@ inline std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed = 0) 
   if (left > 0) std::memcpy(&word, at, left);
   return mix_hash(hash, word ^ (std::uint64_t{left} << 56));
 }
+
+// New in each process; never stored.
+inline const std::uint64_t kTableSeed = [] {
+  std::random_device random;
+  return (std::uint64_t{random()} << 32) ^ random();
+}();
 
 }  // namespace skald::store::part

@@ -219,7 +219,7 @@ JsonShape make_shape(std::string_view line, const std::vector<ValueSpan>& spans,
   out.pieces.literals.emplace_back(line.substr(at));
   out.shape.kind = Shape::Kind::kJson;
   out.shape.fields = std::move(fields);
-  std::uint64_t id = 0x5B;
+  std::uint64_t id = kTableSeed;  // nobody shall make two shapes of one id
   for (std::size_t i = 0; i < out.pieces.literals.size(); ++i) {
     id = hash_bytes(out.pieces.literals[i], id);
     if (i < out.shape.fields.size())

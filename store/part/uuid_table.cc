@@ -4,6 +4,13 @@
 #include <numeric>
 
 namespace skald::store::part {
+namespace {
+
+std::uint64_t slot_hash(const Uuid& uuid) noexcept {
+  return mix_hash(uuid.high ^ kTableSeed, uuid.low);
+}
+
+}  // namespace
 
 void UuidTable::clear() {
   entries_.clear();
@@ -16,7 +23,7 @@ void UuidTable::grow() {
   slots_.assign(std::max<std::size_t>(1024, slots_.size() * 2), 0);
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t id = 0; id < entries_.size(); ++id) {
-    std::size_t slot = mix_hash(entries_[id].uuid.high, entries_[id].uuid.low) & mask;
+    std::size_t slot = slot_hash(entries_[id].uuid) & mask;
     while (slots_[slot] != 0) slot = (slot + 1) & mask;
     slots_[slot] = static_cast<std::uint32_t>(id + 1);
   }
@@ -25,7 +32,7 @@ void UuidTable::grow() {
 std::uint32_t UuidTable::insert(const Uuid& uuid, model::TimestampNs time_ns) {
   if (entries_.size() * 2 >= slots_.size()) grow();
   const std::size_t mask = slots_.size() - 1;
-  std::size_t slot = mix_hash(uuid.high, uuid.low) & mask;
+  std::size_t slot = slot_hash(uuid) & mask;
   for (; slots_[slot] != 0; slot = (slot + 1) & mask) {
     Entry& entry = entries_[slots_[slot] - 1];
     if (entry.uuid != uuid) continue;
