@@ -141,7 +141,8 @@ struct TextColumn {
   std::string_view at(std::size_t i) const { return ids.empty() ? entries[i] : entries[ids[i]]; }
 };
 
-// The distinct structured metadata of a block, and per row of the block which set it has.
+// The distinct structured metadata of a block, and per row of the block which set it has; with no
+// ids every row has sets[0].
 struct MetadataSets {
   std::vector<model::Labels> sets;
   std::vector<std::uint32_t> ids;

@@ -155,6 +155,14 @@ struct BlockPass::Impl {
         });
       }
       case Source::Kind::kMetadata:
+        if (metadata.ids.empty()) {
+          // One set: all rows share the answer.
+          const std::string_view value = metadata.sets[0].get(filter.label);
+          const Verdict v = value.empty() ? (leaf.passes_absent() ? Verdict::kPass : Verdict::kDrop)
+                                          : leaf.judge(value);
+          if (v == Verdict::kDrop) selection.clear();
+          return v != Verdict::kError;
+        }
         return apply_to_dictionary(
             leaf, metadata.ids, metadata.sets.size(), selection,
             [&](std::size_t i) { return metadata.sets[i].get(filter.label); });
@@ -217,7 +225,7 @@ struct BlockPass::Impl {
       case Source::Kind::kMetadata:
         for (const model::Labels& set : metadata.sets)
           key.values.push_back(non_empty(set.get(name)));
-        gather(metadata.ids, selection, key);
+        if (!metadata.ids.empty()) gather(metadata.ids, selection, key);
         return true;
       case Source::Kind::kField: return read_field_key(source.field, selection, key);
     }
