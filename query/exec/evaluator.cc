@@ -253,6 +253,7 @@ base::Result<StepMatrix> evaluate(const Evaluation& evaluation, const logql::Exp
   }
   if (const auto* vector = expr.as<logql::VectorLiteral>()) {
     StepMatrix out(1, StepSeries({}, evaluation.steps.count));
+    evaluation.context.charge(out[0].bytes());
     for (std::uint32_t k = 0; k < evaluation.steps.count; ++k) out[0].set(k, vector->value);
     return out;
   }

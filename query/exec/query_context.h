@@ -22,14 +22,15 @@ class QueryContext {
 
   // Memory that the query holds from now on; false once over the budget.
   bool charge(std::uint64_t bytes) noexcept {
-    return memory_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= options.memory_max;
+    const auto size = static_cast<std::int64_t>(bytes);
+    return !over(memory_.fetch_add(size, std::memory_order_relaxed) + size);
   }
   void release(std::uint64_t bytes) noexcept {
-    memory_.fetch_sub(bytes, std::memory_order_relaxed);
+    memory_.fetch_sub(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
   }
   // Not OK: over the memory budget, out of time, or cancelled.
   base::Status check() const {
-    if (memory_.load(std::memory_order_relaxed) > options.memory_max)
+    if (over(memory_.load(std::memory_order_relaxed)))
       return base::resource_exhausted(
           "the query needs more than its " + std::to_string(options.memory_max >> 20) +
           " MiB of memory; select fewer streams, a shorter range, a larger step or fewer groups");
@@ -49,7 +50,11 @@ class QueryContext {
   std::atomic<std::uint64_t> lines{0}, line_bytes{0}, lines_kept{0};
 
  private:
-  std::atomic<std::uint64_t> memory_{0};
+  bool over(std::int64_t bytes) const noexcept {
+    return bytes > 0 && static_cast<std::uint64_t>(bytes) > options.memory_max;
+  }
+  // Estimates: a series that grew a label gives back a little more than it took.
+  std::atomic<std::int64_t> memory_{0};
 };
 
 }  // namespace skald::query

@@ -1,6 +1,7 @@
 #include "query/exec/range_query.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
 
 #include "proto/gotext/duration.h"
@@ -304,6 +305,9 @@ base::Result<StepMatrix> run_range(store::Store& store, QueryContext& context,
                                    const logql::RangeAggregation& expr, const Steps& steps,
                                    const logql::Grouping* outer, QueryResult& result) {
   SKALD_TRY_ASSIGN(const RangePlan plan, make_plan(expr, outer));
+  // Each is below 2^63, so that halves do not overflow.
+  if (expr.range.interval_ns / 2 + std::abs(expr.range.offset_ns / 2) > kReachMaxNs / 2)
+    return base::invalid_argument("the range and its offset reach over more than 73 years");
   const Windows windows{steps, expr.range.interval_ns, expr.range.offset_ns};
   model::TimeRange range;
   range.start_ns = steps.start_ns - windows.range_ns - windows.offset_ns + 1;

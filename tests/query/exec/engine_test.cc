@@ -119,6 +119,14 @@ TEST_F(EngineTest, HoldsItsBounds) {
   EXPECT_EQ(run(instant("{job=\"a\"}")).status().code(), base::Code::kInvalidArgument);
 }
 
+TEST_F(EngineTest, AggregatesLiterals) {
+  EXPECT_EQ(show(instant("sum(vector(1))")), "{} 1\n");
+  EXPECT_EQ(show(instant("sum(label_replace(vector(2), \"a\", \"b\", \"\", \"\")) + 1")), "{} 3\n");
+  EXPECT_NE(show(instant("sum(1)")).find("unexpected expr type"), std::string::npos);
+  EXPECT_NE(show(instant("rate({job=\"a\"}[290y] offset 290y)")).find("73 years"),
+            std::string::npos);
+}
+
 TEST_F(EngineTest, EndsEarlyAtTheLimit) {
   for (int i = 0; i < 500; ++i) add("line " + std::to_string(i), 100 + i);
   QueryRequest request = logs("{job=\"a\"}");
