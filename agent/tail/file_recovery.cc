@@ -92,7 +92,7 @@ std::size_t KnownFiles::find(FileKey key, const std::string& path, int fd,
 std::size_t KnownFiles::find_content(const std::string& path, int fd, std::uint64_t size) const {
   for (std::size_t i = 0; i < files_.size(); ++i) {
     const KnownFile& file = files_[i];
-    if (claimed_[i] || file.imported || file.offset > size || file.offset == 0) continue;
+    if (claimed_[i] || file.imported || file.offset > size || file.id.head_size == 0) continue;
     if (!file.path.empty() && file.path != path) continue;
     if (head_matches(fd, file.id) && offset_matches(file, fd, size)) return i;
   }

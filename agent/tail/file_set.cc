@@ -208,15 +208,15 @@ void FileSet::add_source(const std::string& path, std::size_t target, int fd, Fi
   if (recovered_.insert(path).second && before == nullptr) recover(path, target);
 }
 
-// Known files were compared before; from here on at every read.
+// Known files were compared before; from here on at every read. The head is taken as soon as there
+// is one: the file may be cut before it is read, and then names its copy.
 void FileSet::load_prints(Source& source) {
   source.tail_size = static_cast<std::uint32_t>(std::min<std::uint64_t>(source.offset, kTailBytes));
-  if (source.tail_size == 0) return;
-  if (::pread(source.fd, source.tail, source.tail_size,
-              static_cast<off_t>(source.offset - source.tail_size)) !=
-      static_cast<ssize_t>(source.tail_size))
+  if (source.tail_size > 0 && ::pread(source.fd, source.tail, source.tail_size,
+                                      static_cast<off_t>(source.offset - source.tail_size)) !=
+                                  static_cast<ssize_t>(source.tail_size))
     source.tail_size = 0;
-  if (source.id.head_size != 0) return;
+  if (source.id.head_size != 0 || source.size == 0) return;
   char head[kHeadBytes];
   const ssize_t n = ::pread(source.fd, head, sizeof head, 0);
   if (n <= 0) return;
@@ -270,6 +270,7 @@ void FileSet::seen_again(Source& source, const std::string& path, std::uint64_t 
   source.unlinked = links == 0;
   if (size != source.size) source.changed_ns = clock_.monotonic_ns();
   source.size = size;
+  if (source.id.head_size == 0 && size > 0 && source.fd >= 0) load_prints(source);
   if (source.size != source.offset) queue(source);
 }
 

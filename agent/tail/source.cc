@@ -60,6 +60,10 @@ LineReader::Outcome LineReader::fill(Source& source, Chunk& chunk) {
   chunk.fresh = {buffer_.get() + overlap, count - overlap};
   chunk.at_end = count < capacity_;
   source.size = std::max(source.offset + chunk.fresh.size(), chunk.at_end ? 0 : source.size);
+  if (source.id.head_size != 0 && source.offset == 0 &&
+      (chunk.fresh.size() < source.id.head_size ||
+       print_hash(chunk.fresh.substr(0, source.id.head_size)) != source.id.head_hash))
+    return Outcome::kReplaced;  // cut before its first byte was read
   if (source.id.head_size == 0 && source.offset == 0 && !chunk.fresh.empty()) {
     const std::string_view head = chunk.fresh.substr(0, kHeadBytes);
     source.id.head_size = static_cast<std::uint32_t>(head.size());

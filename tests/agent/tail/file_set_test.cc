@@ -274,6 +274,18 @@ TEST_P(FileSetTest, CopytruncateReadsTheRestFromTheCopy) {
   }
 }
 
+TEST_P(FileSetTest, CopytruncateBeforeTheFirstReadIsNoticed) {
+  dir.append("app.log", "1\n2\n");
+  auto t = tailer();
+  t->files().scan();  // found, not read: the server is away
+  dir.copy("app.log", "app.log.1");
+  dir.overwrite("app.log", "3\n");
+  t->round();
+  t->scan();
+  EXPECT_EQ(t->lines, (Lines{"1", "2", "3"}));
+  EXPECT_EQ(t->lost, 0U);
+}
+
 TEST_P(FileSetTest, TheCopyIsNotReadBeforeTheTruncation) {
   dir.append("app.log", "1\n2\n");
   auto t = tailer(true);
