@@ -63,6 +63,7 @@ net::ServerResponse services(Call& call);
 net::ServerResponse log_level(Call& call);
 net::ServerResponse flush(Call& call);
 net::ServerResponse compact(Call& call);
+net::ServerResponse backup(Call& call);
 net::ServerResponse reload(Call& call);
 net::ServerResponse status_page(Call& call);
 

@@ -74,6 +74,16 @@ ServerResponse compact(Call& call) {
   return response;
 }
 
+// ?dir=/absolute/path, on this machine. The store refuses what is neither new nor a backup.
+ServerResponse backup(Call& call) {
+  const std::string directory(call.params.get("dir"));
+  if (directory.empty() || directory.front() != '/')
+    return ServerResponse::text(400, "dir must be an absolute path of the server's machine\n");
+  if (const base::Status status = call.api.deps.store->backup(directory); !status.ok())
+    return error_response(status);
+  return ServerResponse::text(200, "backup written to " + directory);
+}
+
 ServerResponse rules(Call& call) {
   if (call.api.deps.rules) return call.api.deps.rules(call.http, call.tenant);
   return ServerResponse::text(404, "the ruler is not running");

@@ -169,7 +169,7 @@ std::int64_t floor_to(std::int64_t time, std::int64_t step) {
 base::Result<QueryRequest> range_request(Call& call) {
   QueryRequest request;
   request.text = std::string(call.params.get("query"));
-  SKALD_TRY_ASSIGN(const model::TimeRange range, parse_range(call.params, call.now_ns));
+  SKALD_TRY_ASSIGN(model::TimeRange range, parse_range(call.params, call.now_ns));
   request.start_ns = range.start_ns;
   request.end_ns = range.end_ns;
   SKALD_TRY_ASSIGN(request.limit, parse_limit(call.params, "limit", kDefaultLimit));
@@ -181,6 +181,12 @@ base::Result<QueryRequest> range_request(Call& call) {
   }
   SKALD_TRY_ASSIGN(const logql::ExprPtr expr, logql::parse(request.text));
   SKALD_TRY(check_length(call, range));
+  if (const std::int64_t lookback = call.limits().max_query_lookback_ns; lookback > 0) {
+    range.start_ns = std::max(range.start_ns, call.now_ns - lookback);
+    range.end_ns = std::max(range.end_ns, range.start_ns);
+    request.start_ns = range.start_ns;
+    request.end_ns = range.end_ns;
+  }
   if (expr->is_log()) {
     SKALD_TRY(check_entries(call, request.limit));
   } else {

@@ -52,6 +52,7 @@ const std::vector<Route>& routes() {
       {"/log_level", kRead, kAdmin, kSmallLane, false, false, log_level},
       {"/flush", kRead, kAdmin, kQueryLane, false, false, flush},
       {"/skald/v1/compact", "POST", kAdmin, kQueryLane, false, false, compact},
+      {"/skald/v1/backup", "POST", kAdmin, kQueryLane, false, false, backup},
       {"/-/reload", "POST PUT", kAdmin, kSmallLane, false, false, reload},
       {"/", kRead, kOpen, kSmallLane, false, false, status_page},
   };

@@ -12,6 +12,9 @@ struct Server::Impl {
   ServerConfig config;
   std::string config_path;
   std::mutex reload_mutex;
+  // The store asks for retention from its own threads, as long as it lives.
+  std::mutex settings_mutex;
+  std::shared_ptr<const api::ApiSettings> settings;
   std::unique_ptr<store::Store> store;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<alert::Ruler> ruler;
@@ -24,13 +27,16 @@ struct Server::Impl {
   base::Status reload();
   void stop();
   api::ApiDeps api_deps();
+  std::shared_ptr<const api::ApiSettings> current_settings() {
+    std::lock_guard lock(settings_mutex);
+    return settings;
+  }
 };
 
 base::Status Server::Impl::open() {
-  // The store asks for retention while it runs; it outlives neither api nor this.
-  config.store.retention = [this, initial = config.api](std::string_view tenant) {
-    const auto settings = api != nullptr ? api->settings() : initial;
-    return settings->limits_of(tenant).retention;
+  settings = config.api;
+  config.store.retention = [this](std::string_view tenant) {
+    return current_settings()->limits_of(tenant).retention;
   };
   SKALD_TRY_ASSIGN(store, store::Store::open(config.store));
   engine = std::make_unique<Engine>(*store, base::Clock::system(), config.engine);
@@ -83,6 +89,10 @@ base::Status Server::Impl::reload() {
   std::lock_guard lock(reload_mutex);
   SKALD_TRY_ASSIGN(ServerConfig fresh, load_config(config_path));
   SKALD_TRY(http->reload_tls());
+  {
+    std::lock_guard settings_lock(settings_mutex);
+    settings = fresh.api;
+  }
   api->set_settings(fresh.api);
   spdlog::set_level(spdlog::level::from_str(fresh.log_level));
   spdlog::info("configuration reloaded");
@@ -104,8 +114,9 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Server::~Server() {
   stop();
-  // Closes the store while retention may still be asked for.
+  // Users before what they use.
   impl_->http.reset();
+  impl_->api.reset();
   impl_->ruler.reset();
   impl_->engine.reset();
   impl_->store.reset();
