@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint32_t kTextBlock = Shredder::kNoShape;
 // Below, a shape's columns cost more than its lines as text.
 constexpr std::uint32_t kShapeRowsMin = 8;
+constexpr std::uint32_t kShapeShareMin = 8192;  // nor less than this part of the group
 // With shorter runs per stream, jumps of time cost more than a stream id per row.
 constexpr std::size_t kRunRowsMin = 128;
 
@@ -63,7 +64,7 @@ void GroupEncoder::shred_rows(std::span<const InputRow> rows) {
   // Only frequent shapes become blocks.
   std::vector<std::uint32_t> counts;
   for (const BlockRows& block : blocks_) counts.push_back(block.count);
-  std::uint32_t rows_min = kShapeRowsMin;
+  auto rows_min = std::max(kShapeRowsMin, static_cast<std::uint32_t>(rows.size() / kShapeShareMin));
   if (counts.size() > kShapesMax) {
     std::nth_element(counts.begin(), counts.begin() + kShapesMax, counts.end(), std::greater<>());
     rows_min = std::max(rows_min, counts[kShapesMax] + 1);

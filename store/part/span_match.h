@@ -29,6 +29,7 @@ template <typename Literal, typename May>
 class SpanFinder {
  public:
   static constexpr std::size_t kWaysMax = 64;
+  static constexpr std::size_t kStepsMax = 256;  // a needle of separators splits in 2^n ways
 
   // may(value, test) false: no row passes that test.
   SpanFinder(std::span<const Literal> literals, const TextTest& test, const May& may)
@@ -57,6 +58,7 @@ class SpanFinder {
 
   // The rest of the needle from value `at` on.
   void follow(std::uint32_t at, std::string_view rest) {
+    if (++steps_ > kStepsMax) out_.overflow = true;
     if (at >= values() || out_.overflow) return;
     const TextTest starts{TextTest::Op::kPrefix, fold_, rest};
     if (may_(at, starts)) {
@@ -66,7 +68,7 @@ class SpanFinder {
     }
     const std::string_view literal = literals_[at + 1];
     if (literal.empty()) return;
-    for (std::size_t k = 0; k < rest.size(); ++k) {
+    for (std::size_t k = 0; k < rest.size() && !out_.overflow; ++k) {
       if (rest[k] != first(literal)) continue;
       const std::size_t size = std::min(literal.size(), rest.size() - k);
       if (!same(literal.substr(0, size), rest.substr(k, size))) continue;
@@ -147,6 +149,7 @@ class SpanFinder {
   bool fold_;
   const May& may_;
   std::vector<ValueTest> tests_;
+  std::size_t steps_ = 0;
   SpanMatch out_;
 };
 

@@ -142,6 +142,35 @@ TEST(Filter, EveryPieceOfALineIsFound) {
   }
 }
 
+TEST(Filter, NeedlesThatSplitInManyWaysAreBounded) {
+  Part part;
+  std::mt19937_64 random(2);
+  for (int i = 0; i < 400; ++i) {
+    std::string line = "{\"v\":\"";
+    for (int c = 0; c < 30; ++c)
+      line += "a," + std::to_string(random() % 3) + (random() % 2 == 0 ? "," : ",a,");
+    part.rows.push_back({0, i, line + "\"}", {}});
+    line = "x";
+    for (int c = 0; c < 40; ++c) line += "," + std::to_string(random() % 1000);
+    part.rows.push_back({0, i, line, {}});
+  }
+  auto reader = open_bytes(build_part({part.rows}, 1));
+  ASSERT_TRUE(reader.ok());
+  part.reader = *reader;
+  auto blocks = part.reader->open_row_group(0, all_rows(1));
+  ASSERT_TRUE(blocks.ok());
+  part.blocks = std::move(*blocks);
+  LineFilter filter;
+  for (const char* piece : {",", ",1", "a,", "1,a,"}) {
+    std::string needle;
+    for (int i = 0; i < 60; ++i) needle += piece;
+    for (const std::string& one : {needle, needle + "Z", needle.substr(0, 9)}) {
+      filter.clauses = {{one}};
+      expect_same_filtering(part, filter, 1);
+    }
+  }
+}
+
 struct Predicate final : ValuePredicate {
   bool test(std::string_view value) const override {
     if (between) {
