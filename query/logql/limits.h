@@ -18,5 +18,8 @@ constexpr std::size_t kChainMax = 2'000;
 constexpr std::size_t kRegexBytesMax = 64U << 10;
 // Memory of one compiled expression (program and caches).
 constexpr std::int64_t kRegexMemoryMax = 8LL << 20;
+// Programs of all expressions of one query together. They are compiled up to four times (parser,
+// selector, stages, plan), and each run needs a cache besides.
+constexpr std::int64_t kRegexProgramsMax = 8LL << 20;
 
 }  // namespace skald::query::logql

@@ -262,7 +262,7 @@ base::Result<ExprPtr> Parser::label_replace() {
     SKALD_TRY_ASSIGN(*text, expect_text(Token::kString));
   }
   SKALD_TRY(expect(Token::kCloseParen));
-  if (const auto status = check_regex("^(?:" + out.regex + ")$"); !status.ok())
+  if (const auto status = spend_regex("^(?:" + out.regex + ")$"); !status.ok())
     note("invalid regex in label_replace: " + std::string(status.message()));
   return make(std::move(out));
 }

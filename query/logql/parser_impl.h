@@ -35,6 +35,8 @@ class Parser {
   base::Status unexpected(std::initializer_list<Token> expected = {}) const;
   base::Status expect(Token token);                    // and advance
   base::Result<std::string> expect_text(Token token);  // its text
+  // Not OK: the expression does not compile, or the query's are too much together.
+  base::Status spend_regex(std::string_view regex);
   // Errors of meaning are reported only if the whole text has no syntax error.
   void note(std::string message);
 
@@ -57,6 +59,9 @@ class Parser {
 
   base::Result<LogSelector> selector();
   base::Result<std::shared_ptr<const model::Matcher>> matcher_after(std::string name);
+  base::Result<std::shared_ptr<const model::Matcher>> make_matcher(std::string name,
+                                                                   model::Matcher::Op op,
+                                                                   std::string value);
   // Stages up to the first token that begins none. `unwrap` non-null: `| unwrap` may follow, and
   // is read with its filters.
   base::Status pipeline(Pipeline& out, std::optional<Unwrap>* unwrap);
@@ -76,6 +81,7 @@ class Parser {
   Token token_ = Token::kEnd;
   std::size_t depth_ = 0;
   std::size_t chain_ = 0;
+  std::int64_t regex_programs_ = 0;  // bytes
   std::optional<base::Status> note_;
 };
 

@@ -44,19 +44,6 @@ std::optional<model::Matcher::Op> matcher_op(Token token) {
   }
 }
 
-base::Result<std::shared_ptr<const model::Matcher>> make_matcher(std::string name,
-                                                                 model::Matcher::Op op,
-                                                                 std::string value) {
-  const bool regex = op == model::Matcher::Op::kRegex || op == model::Matcher::Op::kNotRegex;
-  if (regex) {
-    const auto status = check_regex(value);
-    if (!status.ok()) return parse_error(status.message());
-  }
-  auto matcher = model::Matcher::create(std::move(name), op, std::move(value));
-  if (!matcher.ok()) return parse_error(matcher.status().message());
-  return std::make_shared<const model::Matcher>(std::move(*matcher));
-}
-
 }  // namespace
 
 base::Status check_regexp_parser(std::string_view regex) {
@@ -66,7 +53,30 @@ base::Status check_regexp_parser(std::string_view regex) {
   return {};
 }
 
+base::Status Parser::spend_regex(std::string_view regex) {
+  SKALD_TRY_ASSIGN(const auto compiled, compile_regex(regex));
+  constexpr std::int64_t kInstructionBytes = 16;
+  regex_programs_ +=
+      compiled->ProgramSize() * kInstructionBytes + static_cast<std::int64_t>(regex.size());
+  if (regex_programs_ > kRegexProgramsMax)
+    return base::invalid_argument("the query's regular expressions need too much memory");
+  return {};
+}
+
 // ---- selectors ----
+
+base::Result<std::shared_ptr<const model::Matcher>> Parser::make_matcher(std::string name,
+                                                                         model::Matcher::Op op,
+                                                                         std::string value) {
+  const bool regex = op == model::Matcher::Op::kRegex || op == model::Matcher::Op::kNotRegex;
+  if (regex) {
+    const auto status = spend_regex(value);
+    if (!status.ok()) return parse_error(status.message());
+  }
+  auto matcher = model::Matcher::create(std::move(name), op, std::move(value));
+  if (!matcher.ok()) return parse_error(matcher.status().message());
+  return std::make_shared<const model::Matcher>(std::move(*matcher));
+}
 
 base::Result<LogSelector> Parser::selector() {
   if (!at(Token::kOpenBrace)) return unexpected({Token::kOpenBrace});
@@ -184,6 +194,12 @@ base::Status Parser::line_filter(LineMatch match, std::vector<LineFilter>& out) 
     if (!is_negated(match)) texts.resize(1);
     std::move(more.begin(), more.end(), std::back_inserter(texts));
   }
+  // One that does not compile is the stage's error, as in Loki; here only the budget counts.
+  if (match == LineMatch::kRegex || match == LineMatch::kNotRegex)
+    for (const LineText& text : texts)
+      if (const auto status = spend_regex(text.text);
+          !status.ok() && regex_programs_ > kRegexProgramsMax)
+        return parse_error(status.message());
   if (!is_negated(match)) {
     out.push_back({match, std::move(texts)});
     return {};
@@ -205,7 +221,8 @@ base::Result<Stage> Parser::stage() {
     case Token::kRegexp: {
       advance();
       SKALD_TRY_ASSIGN(std::string text, expect_text(Token::kString));
-      const auto status = check_regexp_parser(text);
+      base::Status status = spend_regex(text);
+      if (status.ok()) status = check_regexp_parser(text);
       if (!status.ok())
         return parse_error("invalid regexp parser: " + std::string(status.message()));
       return Stage(RegexpParser{std::move(text)});

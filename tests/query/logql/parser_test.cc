@@ -240,6 +240,9 @@ TEST(Parser, RefusesBombsQuickly) {
   EXPECT_FALSE(parse("{a=\"b\"} | x=1" + repeat(",x=1", 30'000)).ok());
   EXPECT_FALSE(parse("{a=\"b\"} | x=1" + repeat(" or x=1", 15'000)).ok());
   EXPECT_FALSE(parse("{a=~\"((a{100}){100}){100}\"}").ok());
+  EXPECT_FALSE(parse("{a=\"b\"" + repeat(",a=~\"[^x]{1000}\"", 4'000) + "}").ok());
+  EXPECT_FALSE(parse("{a=\"b\"}" + repeat("|~ \"[^x]{1000}\"", 4'000)).ok());
+  EXPECT_TRUE(parse("{a=\"b\"}" + repeat("|~ \"abc.*(d|e)+f\"", 500)).ok());
   EXPECT_TRUE(parse("{a=\"b\"} " + repeat("|= \"x\" ", 10'000)).ok());
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(4));
 }
