@@ -3,7 +3,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include <bit>
 #include <utility>
 
 #include "proto/base/bytes.h"
@@ -13,6 +12,7 @@ namespace {
 
 constexpr std::uint64_t kFree = 0;
 constexpr std::uint64_t kErased = 1;
+constexpr std::size_t kSlotsMin = 64;
 
 }  // namespace
 
@@ -33,9 +33,8 @@ std::uint64_t hash_entry(std::uint64_t stream_hash, model::TimestampNs time_ns,
 
 RecentSet::RecentSet(std::size_t entries, std::size_t kept)
     : entries_(entries), ring_(kept, kFree) {
-  const std::size_t slots = std::bit_ceil(entries * 2);
-  new_.slots.assign(slots, kFree);
-  old_.slots.assign(slots, kFree);
+  new_.slots.assign(kSlotsMin, kFree);
+  old_.slots.assign(kSlotsMin, kFree);
 }
 
 bool RecentSet::Table::has(std::uint64_t hash) const noexcept {
@@ -45,7 +44,20 @@ bool RecentSet::Table::has(std::uint64_t hash) const noexcept {
   return false;
 }
 
-void RecentSet::Table::put(std::uint64_t hash) noexcept {
+void RecentSet::Table::grow() {
+  std::vector<std::uint64_t> before(slots.size() * 2, kFree);
+  before.swap(slots);
+  const std::size_t mask = slots.size() - 1;
+  for (const std::uint64_t hash : before) {
+    if (hash <= kErased) continue;
+    std::size_t at = hash & mask;
+    while (slots[at] != kFree) at = (at + 1) & mask;
+    slots[at] = hash;
+  }
+}
+
+void RecentSet::Table::put(std::uint64_t hash) {
+  if ((used + 1) * 2 > slots.size()) grow();
   const std::size_t mask = slots.size() - 1;
   std::size_t at = hash & mask;
   while (slots[at] != kFree) at = (at + 1) & mask;

@@ -7,7 +7,7 @@
 // Two different entries with equal 64-bit hashes would be taken for duplicates: at 512k entries
 // that is one entry in 3.5e13. The hash is seeded per store, so nobody outside can provoke it.
 //
-// 8 MB when full. Not synchronised.
+// Grows to 8 MB. Not synchronised.
 
 #include <cstddef>
 #include <cstdint>
@@ -39,7 +39,8 @@ class RecentSet {
     std::vector<std::uint64_t> slots;  // 0: free
     std::size_t used = 0;
     bool has(std::uint64_t hash) const noexcept;
-    void put(std::uint64_t hash) noexcept;
+    void put(std::uint64_t hash);
+    void grow();
   };
   static std::uint64_t adjust(std::uint64_t hash) noexcept { return hash <= 1 ? hash + 2 : hash; }
 

@@ -1,0 +1,177 @@
+// A short life of a store, in which the n-th write fails or the power goes, for every n: whatever
+// was acknowledged is there afterwards exactly once, and the store always starts.
+#include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
+
+#include <cerrno>
+
+#include "tests/fault/fault_fs.h"
+#include "tests/store/store_testing.h"
+
+namespace skald::store {
+namespace {
+
+using skald::testing::FaultFs;
+using testing::BatchBuilder;
+using testing::everything;
+using testing::read_all;
+using testing::Row;
+
+constexpr std::int64_t kDay = 24LL * 3600 * base::kNsPerSecond;
+constexpr std::int64_t kT0 = 20'000 * kDay;
+const model::Labels kApi{{"job", "api"}};
+const model::Labels kDb{{"job", "db"}};
+
+StoreOptions options(FaultFs& fs) {
+  StoreOptions out;
+  out.data_dir = "/data";
+  out.fs = &fs;
+  out.background_threads = 0;
+  return out;
+}
+
+struct Life {
+  std::vector<Row> acknowledged;
+  std::uint64_t stored_to = 0;  // of the one file
+  std::uint64_t refused = 0;
+};
+
+// Appends as an agent does: a refused batch is sent again with the same rows and marks.
+void append(Store& store, Life& life, int number, bool retry) {
+  BatchBuilder batch;
+  std::vector<Row> rows;
+  for (int i = 0; i < 3; ++i) {
+    const auto& labels = i == 0 ? kApi : kDb;
+    const std::int64_t time_ns = kT0 + (i == 1 ? 0 : kDay) + number;
+    const std::string line = R"({"n": )" + std::to_string(number * 3 + i) + "}";
+    batch.add(labels, time_ns, line);
+    rows.emplace_back(labels.to_string(), time_ns, line, "");
+  }
+  batch.mark("agent", "file", life.stored_to, life.stored_to + 10);
+  for (int attempt = 0; attempt < (retry ? 3 : 1); ++attempt) {
+    const auto result = store.append("t", batch.batch());
+    if (!result.ok()) {
+      ++life.refused;
+      continue;
+    }
+    life.stored_to += 10;
+    life.acknowledged.insert(life.acknowledged.end(), rows.begin(), rows.end());
+    return;
+  }
+}
+
+void live(FaultFs& fs, Life& life, bool retry) {
+  auto store = Store::open(options(fs));
+  if (!store.ok()) return;
+  int number = 0;
+  for (int round = 0; round < 3; ++round) {
+    append(**store, life, number++, retry);
+    append(**store, life, number++, retry);
+    static_cast<void>((*store)->flush().ok());
+    append(**store, life, number++, retry);
+  }
+  static_cast<void>((*store)->flush().ok());
+  static_cast<void>((*store)->compact().ok());
+  append(**store, life, number++, retry);
+}
+
+// Rows of a batch that was never acknowledged may be there, but then whole and once.
+void expect_exactly_once(FaultFs& fs, const Life& life, const std::string& what) {
+  auto store = Store::open(options(fs));
+  ASSERT_TRUE(store.ok()) << what << ": " << store.status().to_string();
+  std::vector<std::string> warnings;
+  const auto rows = read_all(**store, "t", everything(), {0, INT64_MAX}, &warnings);
+  EXPECT_TRUE(warnings.empty()) << what << ": " << warnings.front();
+  EXPECT_EQ(std::adjacent_find(rows.begin(), rows.end()), rows.end()) << what << ": a row twice";
+  for (const Row& row : life.acknowledged)
+    EXPECT_TRUE(std::binary_search(rows.begin(), rows.end(), row))
+        << what << ": lost " << std::get<2>(row);
+  EXPECT_LE(rows.size(), life.acknowledged.size() + 3 * (life.refused + 1)) << what;
+  EXPECT_EQ(rows.size() % 3, 0U) << what << ": a batch in part";
+  const auto marks = (*store)->marks("t", "agent");
+  EXPECT_GE(marks.empty() ? 0 : marks[0].end_offset, life.stored_to) << what;
+}
+
+class StoreFault : public ::testing::Test {
+ protected:
+  StoreFault() {
+    spdlog::set_level(spdlog::level::off);
+    FaultFs fs;
+    Life life;
+    live(fs, life, false);
+    writes_ = fs.writes();
+    EXPECT_EQ(life.acknowledged.size(), 30U);
+  }
+  ~StoreFault() override { spdlog::set_level(spdlog::level::info); }
+  std::uint64_t writes_ = 0;
+};
+
+TEST_F(StoreFault, APowerCutAtAnyWriteLosesNothingAcknowledged) {
+  ASSERT_GT(writes_, 50U);
+  for (const unsigned keep_permille : {0U, 500U, 1000U})
+    for (std::uint64_t n = 1; n <= writes_; ++n) {
+      FaultFs fs;
+      Life life;
+      fs.crash_at(n);
+      live(fs, life, false);
+      fs.power_cycle(keep_permille);
+      expect_exactly_once(
+          fs, life, "cut at " + std::to_string(n) + " keeping " + std::to_string(keep_permille));
+    }
+}
+
+TEST_F(StoreFault, APowerCutDuringRecoveryLosesNothingEither) {
+  for (std::uint64_t n = 1; n <= writes_; n += 4)
+    for (std::uint64_t m = 1; m <= 40; m += 5) {
+      FaultFs fs;
+      Life life;
+      fs.crash_at(n);
+      live(fs, life, false);
+      fs.power_cycle(500);
+      fs.crash_at(m);
+      {
+        auto store = Store::open(options(fs));
+        if (store.ok()) static_cast<void>((*store)->flush().ok());
+      }
+      fs.power_cycle(300);
+      expect_exactly_once(fs, life, "cuts at " + std::to_string(n) + ", " + std::to_string(m));
+    }
+}
+
+TEST_F(StoreFault, OneFailedWriteIsSurvivedAndRetriesAreNotStoredTwice) {
+  for (const int error : {ENOSPC, EIO})
+    for (std::uint64_t n = 1; n <= writes_; ++n) {
+      FaultFs fs;
+      Life life;
+      fs.fail_at(n, error, false);
+      live(fs, life, true);
+      expect_exactly_once(fs, life, "failure at " + std::to_string(n));
+      fs.power_cycle(0);
+      expect_exactly_once(fs, life, "failure at " + std::to_string(n) + ", then a power cut");
+    }
+}
+
+TEST_F(StoreFault, AFullDiskRefusesAppendsKeepsAnsweringAndResumes) {
+  for (std::uint64_t n = 1; n <= 40; ++n) {
+    FaultFs fs;
+    auto store = Store::open(options(fs));
+    ASSERT_TRUE(store.ok());
+    Life life;
+    append(**store, life, 0, false);
+    fs.fail_at(n, ENOSPC, true);
+    for (int number = 1; number < 5; ++number) append(**store, life, number, false);
+    static_cast<void>((*store)->flush().ok());
+    EXPECT_EQ(read_all(**store).size(), life.acknowledged.size());
+    fs.heal();
+    append(**store, life, 10, false);
+    EXPECT_EQ(read_all(**store).size(), life.acknowledged.size());
+    EXPECT_TRUE((*store)->flush().ok());
+    EXPECT_EQ(read_all(**store).size(), life.acknowledged.size());
+    store->reset();
+    fs.power_cycle(0);
+    expect_exactly_once(fs, life, "full from " + std::to_string(n));
+  }
+}
+
+}  // namespace
+}  // namespace skald::store
