@@ -1,6 +1,7 @@
 #pragma once
 // The MANIFEST of a backup: which files belong to it, with size and CRC-32C. A text file: one
-// "<crc32c hex> <bytes> <path>" line each, closed by a checksum of the lines. See catalog/LAYOUT.md.
+// "<crc32c hex> <bytes> <path>" line each, closed by a checksum of the lines. See
+// catalog/LAYOUT.md.
 
 #include <cstdint>
 #include <map>

@@ -76,8 +76,8 @@ struct LineFilter {
 
 // One key or array index on the way to a JSON value.
 struct PathSegment {
-  std::string key;           // raw bytes between the quotes, escapes not undone
-  std::int32_t index = -1;   // >= 0: an array element, key is empty
+  std::string key;          // raw bytes between the quotes, escapes not undone
+  std::int32_t index = -1;  // >= 0: an array element, key is empty
   friend bool operator==(const PathSegment&, const PathSegment&) = default;
 };
 
@@ -122,8 +122,7 @@ class ValuePredicate {
     bool low_open = false, high_open = false;
     bool complement = false;  // outside the interval instead
     bool contains(double v) const noexcept {
-      const bool inside =
-          (low_open ? v > low : v >= low) && (high_open ? v < high : v <= high);
+      const bool inside = (low_open ? v > low : v >= low) && (high_open ? v < high : v <= high);
       return inside != complement;
     }
   };
@@ -149,7 +148,7 @@ struct MetadataSets {
 };
 
 struct StreamCount {
-  std::uint32_t stream = 0;       // index into Scan::streams()
+  std::uint32_t stream = 0;  // index into Scan::streams()
   std::uint64_t entries = 0;
   std::uint64_t line_bytes = 0;
 };
@@ -192,6 +191,8 @@ class Block {
 
   // Structured metadata. has_metadata() false: no row of this block has any.
   virtual bool has_metadata() const noexcept = 0;
+  // False proves that no row has metadata of this name. Costs no reading.
+  virtual bool may_have_metadata(std::string_view /*name*/) const { return has_metadata(); }
   virtual base::Status read_metadata(const Selection& selection,
                                      std::vector<model::Labels>& out) = 0;
   // As a dictionary; kResourceExhausted when there are more than `sets_max` sets. The default
@@ -206,14 +207,14 @@ struct StreamInfo {
 
 struct ScanStats {
   std::atomic<std::uint64_t> parts{0}, parts_skipped{0}, blocks{0}, blocks_skipped{0};
-  std::atomic<std::uint64_t> rows{0};             // of visited blocks
-  std::atomic<std::uint64_t> bytes_read{0};       // of pages decoded, compressed
+  std::atomic<std::uint64_t> rows{0};        // of visited blocks
+  std::atomic<std::uint64_t> bytes_read{0};  // of pages decoded, compressed
   std::atomic<std::uint64_t> bytes_decoded{0};
 };
 
 struct ScanRequest {
   std::string tenant;
-  model::Matchers matchers;   // all must hold; at least one
+  model::Matchers matchers;  // all must hold; at least one
   model::TimeRange range;
   // Only a hint: lines refused by one of these need not be visited, so parts and row groups whose
   // filters rule them out are skipped. The visitor still applies its filters.

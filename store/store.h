@@ -27,41 +27,41 @@
 namespace skald::store {
 
 struct RetentionRule {
-  model::Matchers selector;      // empty: every stream
-  std::int64_t period_ns = 0;    // 0: keep for ever
-  int priority = 0;              // of the rules that match a stream the highest priority wins
+  model::Matchers selector;    // empty: every stream
+  std::int64_t period_ns = 0;  // 0: keep for ever
+  int priority = 0;            // of the rules that match a stream the highest priority wins
 };
 
 struct RetentionPolicy {
   std::int64_t period_ns = 30LL * 24 * 3600 * base::kNsPerSecond;  // 0: off
   std::vector<RetentionRule> rules;
-  std::uint64_t bytes_max = 0;   // of this tenant's parts; 0: no own limit
+  std::uint64_t bytes_max = 0;  // of this tenant's parts; 0: no own limit
 };
 
 struct StoreOptions {
   std::string data_dir;
   base::FileSystem* fs = &base::FileSystem::posix();
   const base::Clock* clock = &base::Clock::system();
-  std::uint64_t head_bytes_max = 16U << 20;     // raw bytes in memory before a part is sealed
+  std::uint64_t head_bytes_max = 16U << 20;  // raw bytes in memory before a part is sealed
   std::int64_t head_age_max_ns = 300LL * base::kNsPerSecond;
-  std::uint64_t disk_bytes_max = 10ULL << 30;   // all tenants' parts, oldest first; 0: no limit
-  std::uint64_t disk_free_min = 64U << 20;      // below: appends get kNoSpace
-  unsigned background_threads = 1;              // seal and compact; 0: only flush() does
+  std::uint64_t disk_bytes_max = 10ULL << 30;  // all tenants' parts, oldest first; 0: no limit
+  std::uint64_t disk_free_min = 64U << 20;     // below: appends get kNoSpace
+  unsigned background_threads = 1;             // seal and compact; 0: only flush() does
   // Asked at every retention pass and at append; must be thread-safe. Absent: no limit by time.
   std::function<RetentionPolicy(std::string_view tenant)> retention;
 };
 
 struct AppendResult {
   std::uint64_t appended = 0;
-  std::uint64_t duplicates = 0;        // same stream, time, line and metadata, or a mark already passed
-  std::uint64_t too_old = 0;           // beyond retention; the good neighbours were kept
-  std::string too_old_message;         // names stream, time and limit, when too_old > 0
+  std::uint64_t duplicates = 0;  // same stream, time, line and metadata, or a mark already passed
+  std::uint64_t too_old = 0;     // beyond retention; the good neighbours were kept
+  std::string too_old_message;   // names stream, time and limit, when too_old > 0
 };
 
 struct LabelQuery {
   std::string tenant;
   model::TimeRange range;
-  model::Matchers matchers;            // empty: all streams
+  model::Matchers matchers;  // empty: all streams
 };
 
 struct VolumeRow {
@@ -72,7 +72,7 @@ struct VolumeRow {
 struct DeleteRequest {
   std::string id;
   std::string tenant;
-  std::string query;                   // as sent; the parsed form is below
+  std::string query;  // as sent; the parsed form is below
   model::Matchers matchers;
   std::vector<std::string> line_filters;  // opaque text for the caller's filter factory
   model::TimeRange range;
@@ -92,14 +92,15 @@ struct StoreStats {
 
 class Store {
  public:
-  virtual ~Store() = default;          // seals nothing: the WAL has it. Waits for background work.
+  virtual ~Store() = default;  // seals nothing: the WAL has it. Waits for background work.
   static base::Result<std::unique_ptr<Store>> open(StoreOptions options);
 
   // kNoSpace: the disk is full, nothing was stored. kConflict: a mark starts past or overlaps
   // what is stored of its file (the message names it); the agent asks marks() and resumes.
   virtual base::Result<AppendResult> append(std::string_view tenant,
                                             const model::PushBatch& batch) = 0;
-  virtual std::vector<model::FileMark> marks(std::string_view tenant, std::string_view agent_id) = 0;
+  virtual std::vector<model::FileMark> marks(std::string_view tenant,
+                                             std::string_view agent_id) = 0;
 
   virtual base::Result<std::unique_ptr<Scan>> open_scan(const ScanRequest& request) = 0;
 

@@ -11,21 +11,21 @@ namespace skald::base {
 
 }  // namespace skald::base
 
-#define CHECK(condition)                                                  \
-  do {                                                                    \
-    if (!(condition)) [[unlikely]]                                        \
-      ::skald::base::check_failed(__FILE__, __LINE__, #condition);        \
+#define CHECK(condition)                                                                           \
+  do {                                                                                             \
+    if (!(condition)) [[unlikely]]                                                                 \
+      ::skald::base::check_failed(__FILE__, __LINE__, #condition);                                 \
   } while (false)
 
 // Integer comparison that prints both sides. Each operand is evaluated once.
-#define CHECK_OP_(left, op, right)                                                         \
-  do {                                                                                     \
-    const auto check_left_ = (left);                                                       \
-    const auto check_right_ = (right);                                                     \
-    if (!(check_left_ op check_right_)) [[unlikely]]                                       \
-      ::skald::base::check_failed(__FILE__, __LINE__, #left " " #op " " #right,            \
-                                  static_cast<long long>(check_left_),                     \
-                                  static_cast<long long>(check_right_));                   \
+#define CHECK_OP_(left, op, right)                                                                 \
+  do {                                                                                             \
+    const auto check_left_ = (left);                                                               \
+    const auto check_right_ = (right);                                                             \
+    if (!(check_left_ op check_right_)) [[unlikely]]                                               \
+      ::skald::base::check_failed(__FILE__, __LINE__, #left " " #op " " #right,                    \
+                                  static_cast<long long>(check_left_),                             \
+                                  static_cast<long long>(check_right_));                           \
   } while (false)
 
 #define CHECK_EQ(left, right) CHECK_OP_(left, ==, right)
@@ -37,8 +37,8 @@ namespace skald::base {
 
 // Only where a CHECK was measured as too slow.
 #ifdef NDEBUG
-#define DCHECK(condition) \
-  do {                    \
+#define DCHECK(condition)                                                                          \
+  do {                                                                                             \
   } while (false && (condition))
 #else
 #define DCHECK(condition) CHECK(condition)

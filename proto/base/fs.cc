@@ -53,8 +53,8 @@ class PosixFile final : public File {
   Result<std::size_t> read_at(std::uint64_t offset, char* out, std::size_t size) const override {
     std::size_t done = 0;
     while (done < size) {
-      const ssize_t n = ::pread(fd_.get(), out + done, size - done,
-                                static_cast<off_t>(offset + done));
+      const ssize_t n =
+          ::pread(fd_.get(), out + done, size - done, static_cast<off_t>(offset + done));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return from_errno(errno, "read " + path_);
       if (n == 0) break;

@@ -129,29 +129,29 @@ Status to_status(Result<T>&& result) {
 
 // SKALD_TRY(call());            returns the Status (or the Result's) of `call` if it is not OK.
 // SKALD_TRY_ASSIGN(auto x, f()) the same, else binds the value. The CO_ forms are for coroutines.
-#define SKALD_TRY(expression)                                            \
-  do {                                                                   \
-    auto try_result_ = (expression);                                     \
-    if (!try_result_.ok()) [[unlikely]]                                  \
-      return ::skald::base::to_status(std::move(try_result_));           \
+#define SKALD_TRY(expression)                                                                      \
+  do {                                                                                             \
+    auto try_result_ = (expression);                                                               \
+    if (!try_result_.ok()) [[unlikely]]                                                            \
+      return ::skald::base::to_status(std::move(try_result_));                                     \
   } while (false)
-#define SKALD_TRY_ASSIGN_(temporary, declaration, expression)            \
-  auto temporary = (expression);                                         \
-  if (!temporary.ok()) [[unlikely]]                                      \
-    return std::move(temporary).status();                                \
+#define SKALD_TRY_ASSIGN_(temporary, declaration, expression)                                      \
+  auto temporary = (expression);                                                                   \
+  if (!temporary.ok()) [[unlikely]]                                                                \
+    return std::move(temporary).status();                                                          \
   declaration = std::move(temporary).value()
-#define SKALD_TRY_ASSIGN(declaration, expression) \
+#define SKALD_TRY_ASSIGN(declaration, expression)                                                  \
   SKALD_TRY_ASSIGN_(SKALD_CONCAT_(try_assign_, __LINE__), declaration, expression)
-#define SKALD_CO_TRY(expression)                                         \
-  do {                                                                   \
-    auto try_result_ = (expression);                                     \
-    if (!try_result_.ok()) [[unlikely]]                                  \
-      co_return ::skald::base::to_status(std::move(try_result_));        \
+#define SKALD_CO_TRY(expression)                                                                   \
+  do {                                                                                             \
+    auto try_result_ = (expression);                                                               \
+    if (!try_result_.ok()) [[unlikely]]                                                            \
+      co_return ::skald::base::to_status(std::move(try_result_));                                  \
   } while (false)
-#define SKALD_CO_TRY_ASSIGN_(temporary, declaration, expression)         \
-  auto temporary = (expression);                                         \
-  if (!temporary.ok()) [[unlikely]]                                      \
-    co_return std::move(temporary).status();                             \
+#define SKALD_CO_TRY_ASSIGN_(temporary, declaration, expression)                                   \
+  auto temporary = (expression);                                                                   \
+  if (!temporary.ok()) [[unlikely]]                                                                \
+    co_return std::move(temporary).status();                                                       \
   declaration = std::move(temporary).value()
-#define SKALD_CO_TRY_ASSIGN(declaration, expression) \
+#define SKALD_CO_TRY_ASSIGN(declaration, expression)                                               \
   SKALD_CO_TRY_ASSIGN_(SKALD_CONCAT_(try_assign_, __LINE__), declaration, expression)

@@ -37,8 +37,8 @@ struct StreamId {
 // Owns nothing: line and metadata borrow from the request or block that produced the entry.
 struct EntryView {
   TimestampNs timestamp_ns = 0;
-  std::string_view line;                // any bytes, no trailing newline
-  const Labels* metadata = nullptr;     // structured metadata; null or empty: none
+  std::string_view line;             // any bytes, no trailing newline
+  const Labels* metadata = nullptr;  // structured metadata; null or empty: none
 };
 
 struct Entry {

@@ -10,9 +10,7 @@ namespace {
 
 bool name_less(const Labels::Pair& pair, std::string_view name) { return pair.first < name; }
 
-bool is_name_start(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
+bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 
 // Cursor over the text form; errors carry the column (1-based, in bytes).
 class LabelsParser {
@@ -72,8 +70,8 @@ class LabelsParser {
     return true;
   }
   void skip_space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' ||
-                                  text_[at_] == '\r'))
+    while (at_ < text_.size() &&
+           (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r'))
       ++at_;
   }
   base::Status error(const std::string& what) const {

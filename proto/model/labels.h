@@ -39,8 +39,8 @@ class Labels {
   auto end() const noexcept { return pairs_.end(); }
   const std::vector<Pair>& pairs() const noexcept { return pairs_; }
 
-  std::uint64_t hash() const noexcept;    // stable across processes and versions (XXH3 of the pairs)
-  std::string to_string() const;          // {a="b", c="d"}, values quoted as Go's %q does
+  std::uint64_t hash() const noexcept;  // stable across processes and versions (XXH3 of the pairs)
+  std::string to_string() const;        // {a="b", c="d"}, values quoted as Go's %q does
 
   friend bool operator==(const Labels&, const Labels&) = default;
   friend auto operator<=>(const Labels&, const Labels&) = default;

@@ -27,13 +27,13 @@ class Matcher {
   const std::string& name() const noexcept { return name_; }
   Op op() const noexcept { return op_; }
   const std::string& value() const noexcept { return value_; }
-  bool matches(std::string_view value) const;           // an absent label is the empty value
+  bool matches(std::string_view value) const;  // an absent label is the empty value
   bool matches(const Labels& labels) const { return matches(labels.get(name_)); }
   bool matches_empty() const { return matches(std::string_view()); }
   // For =~ of plain alternatives such as "a|b|c": these, else empty. Lets the index look up
   // instead of scanning all values.
   const std::vector<std::string>& literal_set() const noexcept { return literals_; }
-  std::string to_string() const;                        // name=~"v"
+  std::string to_string() const;  // name=~"v"
 
   static constexpr std::size_t kRegexMemoryMax = 8U << 20;
 

@@ -16,8 +16,8 @@ namespace skald::model {
 // largest `end` per (agent, file) in the same commit as the entries, which makes a re-sent batch
 // recognisable: exactly once from file offset to query.
 struct FileMark {
-  std::string agent_id;   // stable per agent installation (kept beside its positions)
-  std::string file_id;    // device, inode and fingerprint of the file; never its name
+  std::string agent_id;  // stable per agent installation (kept beside its positions)
+  std::string file_id;   // device, inode and fingerprint of the file; never its name
   std::uint64_t start_offset = 0;
   std::uint64_t end_offset = 0;
   friend bool operator==(const FileMark&, const FileMark&) = default;
@@ -31,7 +31,7 @@ struct PushStream {
 // Owner of the decoded body must outlive it.
 struct PushBatch {
   std::vector<PushStream> streams;
-  std::vector<FileMark> marks;     // empty for every client but ours
+  std::vector<FileMark> marks;  // empty for every client but ours
 };
 
 }  // namespace skald::model

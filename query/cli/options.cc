@@ -130,7 +130,7 @@ void add_store_commands(CLI::App& app, Options& options, RawTimes& times) {
   check->add_flag("--rebuild-index", options.rebuild_index, "write the index anew from the parts");
   auto* restore =
       add_command(app, options, Command::kRestore, "restore", "a backup becomes a data directory");
-  restore->add_option("backup", options.paths, "backup directory")->required()->expected(1);
+  restore->add_option("backup", options.name, "backup directory")->required();
   restore->add_option("data-dir", options.destination, "new or empty directory")->required();
 
   CLI::App* remove = app.add_subcommand("delete", "requests to delete entries");

@@ -50,7 +50,7 @@ struct Options {
   bool no_labels = false;
 
   std::string query;                // LogQL, or a bare selector
-  std::string name;                 // label name, delete id
+  std::string name;                 // label name, delete id, backup to restore
   std::vector<std::string> paths;   // files, or the one directory
   std::string destination;          // restore's data directory
   model::TimestampNs start_ns = 0;  // [start, end)

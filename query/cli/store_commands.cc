@@ -45,7 +45,7 @@ base::Status run_check(const Options& options, const Io& io) {
 }
 
 base::Status run_restore(const Options& options, const Io& io) {
-  SKALD_TRY(store::restore(base::FileSystem::posix(), options.paths.front(), options.destination));
+  SKALD_TRY(store::restore(base::FileSystem::posix(), options.name, options.destination));
   io.out("restored to " + options.destination + "\n");
   return {};
 }

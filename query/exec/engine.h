@@ -18,14 +18,14 @@ namespace skald::query {
 
 struct QueryRequest {
   std::string tenant = "fake";
-  std::string text;                      // LogQL
-  bool instant = false;                  // true: one evaluation at end_ns
-  model::TimestampNs start_ns = 0;       // log queries: [start, end); metric: see step_ns
+  std::string text;                 // LogQL
+  bool instant = false;             // true: one evaluation at end_ns
+  model::TimestampNs start_ns = 0;  // log queries: [start, end); metric: see step_ns
   model::TimestampNs end_ns = 0;
-  std::int64_t step_ns = 0;              // metric range queries; > 0. Points: start rounded down to a multiple of the
-                              // step, to end rounded up (as Loki's query frontend)
-  std::int64_t interval_ns = 0;          // log queries: at most one entry per stream and interval
-  std::uint32_t limit = 100;             // log queries: entries in all
+  std::int64_t step_ns = 0;  // metric range queries; > 0. Points: start rounded down to a multiple
+                             // of the step, to end rounded up (as Loki's query frontend)
+  std::int64_t interval_ns = 0;  // log queries: at most one entry per stream and interval
+  std::uint32_t limit = 100;     // log queries: entries in all
   model::Direction direction = model::Direction::kBackward;
   std::int64_t timeout_ns = 60 * base::kNsPerSecond;
   const std::atomic<bool>* cancelled = nullptr;
@@ -40,8 +40,8 @@ struct LogEntry {
 };
 
 struct LogStream {
-  model::Labels labels;                  // index labels after the pipeline (drop, keep, format)
-  std::vector<LogEntry> entries;         // in the request's direction
+  model::Labels labels;           // index labels after the pipeline (drop, keep, format)
+  std::vector<LogEntry> entries;  // in the request's direction
 };
 
 struct Sample {
@@ -51,16 +51,24 @@ struct Sample {
 
 struct Series {
   model::Labels labels;
-  std::vector<Sample> samples;           // ascending; instant: exactly one
+  std::vector<Sample> samples;  // ascending; instant: exactly one
 };
 
-struct Streams { std::vector<LogStream> streams; };
-struct Matrix { std::vector<Series> series; };
-struct Vector { std::vector<Series> series; };   // one sample each; in result order
-struct Scalar { Sample sample; };
+struct Streams {
+  std::vector<LogStream> streams;
+};
+struct Matrix {
+  std::vector<Series> series;
+};
+struct Vector {
+  std::vector<Series> series;
+};  // one sample each; in result order
+struct Scalar {
+  Sample sample;
+};
 
 struct QueryStats {
-  std::uint64_t bytes_processed = 0;     // of lines the query looked at, uncompressed
+  std::uint64_t bytes_processed = 0;  // of lines the query looked at, uncompressed
   std::uint64_t lines_processed = 0;
   std::uint64_t entries_returned = 0;
   std::uint64_t post_filter_lines = 0;
@@ -75,11 +83,11 @@ struct QueryResult {
 };
 
 struct EngineOptions {
-  unsigned workers = 2;                          // threads per query
-  std::uint64_t memory_max = 256U << 20;         // per query, hard: kResourceExhausted beyond
-  std::uint64_t regex_memory_max = 8U << 20;     // RE2 budget per expression
-  std::uint32_t series_max = 0;                  // 0: no limit
-  std::size_t query_bytes_max = 128U << 10;      // longer texts are refused
+  unsigned workers = 2;                       // threads per query
+  std::uint64_t memory_max = 256U << 20;      // per query, hard: kResourceExhausted beyond
+  std::uint64_t regex_memory_max = 8U << 20;  // RE2 budget per expression
+  std::uint32_t series_max = 0;               // 0: no limit
+  std::size_t query_bytes_max = 128U << 10;   // longer texts are refused
 };
 
 // Errors: kInvalidArgument carries Loki's wording ("parse error at line 1, col 5: ..."), which is

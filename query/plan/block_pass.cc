@@ -61,6 +61,11 @@ struct BlockPass::Impl {
   base::Status load_metadata() {
     if (metadata_loaded || !block.has_metadata()) return {};
     metadata_loaded = true;
+    // Names that the plan does not read change nothing.
+    const bool is_read =
+        std::any_of(plan.presence.begin(), plan.presence.end(),
+                    [&](const auto& entry) { return block.may_have_metadata(entry.first); });
+    if (!is_read) return {};
     base::Status status = block.read_metadata_sets(kMetadataSetsMax, metadata);
     if (status.code() != base::Code::kResourceExhausted) return status;
     metadata_usable = false;

@@ -24,7 +24,7 @@ struct ServerConfig {
   EngineOptions engine;
   unsigned query_threads = 4;
   std::shared_ptr<api::ApiSettings> api = std::make_shared<api::ApiSettings>();
-  std::string text;        // the whole file: the ruler reads its own block
+  std::string text;                   // the whole file: the ruler reads its own block
   std::vector<std::string> warnings;  // keys that are known but have no effect
 };
 

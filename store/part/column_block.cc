@@ -46,6 +46,7 @@ class ColumnBlock final : public Block, private ColumnOwner {
   bool has_metadata() const noexcept override { return spec_.has_metadata; }
   base::Status read_metadata(const Selection& selection, std::vector<model::Labels>& out) override;
   base::Status read_metadata_sets(std::size_t sets_max, MetadataSets& out) override;
+  bool may_have_metadata(std::string_view name) const override;
 
  private:
   base::Result<std::span<const model::TimestampNs>> row_times() override;
@@ -344,6 +345,18 @@ base::Status ColumnBlock::read_metadata(const Selection& selection,
   }
   const std::unique_ptr<ColumnReader> column = make_column_reader(spec_.metadata, reader_context_);
   return read_template_labels(*column, selection, out);
+}
+
+bool ColumnBlock::may_have_metadata(std::string_view name) const {
+  if (!spec_.has_metadata) return false;
+  return std::any_of(spec_.metadata.templates.begin(), spec_.metadata.templates.end(),
+                     [&](const TemplateSpec& one) {
+                       if (one.rows == 0) return false;
+                       // The last literal closes the list and is no name.
+                       const auto end = one.literals.end() - 1;
+                       return one.literals[0] == kPackedMetadata ||
+                              std::find(one.literals.begin(), end, name) != end;
+                     });
 }
 
 base::Status ColumnBlock::read_metadata_sets(std::size_t sets_max, MetadataSets& out) {

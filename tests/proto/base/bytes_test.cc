@@ -32,7 +32,9 @@ TEST(Bytes, RefusesVarintsThatAreCutOrTooLong) {
 }
 
 TEST(Bytes, NeverReadsPastItsInput) {
-  ByteReader reader(std::string_view("\x05" "abc"));
+  ByteReader reader(
+      std::string_view("\x05"
+                       "abc"));
   EXPECT_EQ(reader.read_bytes(), "");
   EXPECT_TRUE(reader.failed());
 }
