@@ -112,6 +112,7 @@ class Lane final : public TailOwner, public EntrySink {
   struct Job {
     const ScrapeConfig* config = nullptr;
     std::unique_ptr<TargetDiscovery> discovery;
+    std::vector<DroppedTarget> dropped;  // of the last sync
     std::unique_ptr<Pipeline> pipeline;
     std::unique_ptr<FileData> pushed;  // the account of lines without a file, once there are any
   };

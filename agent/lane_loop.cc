@@ -24,6 +24,7 @@ void Lane::sync_targets() {
   for (std::size_t i = 0; i < jobs_.size(); ++i) {
     const TargetList& list = jobs_[i].discovery->poll();
     changed = changed || jobs_[i].discovery->changed();
+    jobs_[i].dropped = list.dropped;
     for (const std::string& warning : list.warnings) log_warn(warning);
     for (const Target& target : list.targets) {
       auto pattern = GlobPattern::create(target.path, target.path_exclude);
@@ -250,7 +251,7 @@ LaneSnapshot Lane::snapshot() {
     snapshot.job = job.config->job_name();
     for (const LaneTarget& target : targets_)
       if (&jobs_[target.job] == &job) snapshot.targets.push_back(target.target);
-    if (found_) snapshot.dropped = job.discovery->poll().dropped;
+    snapshot.dropped = job.dropped;
     out.jobs.push_back(std::move(snapshot));
   }
   out.sender = sender_->counters();
