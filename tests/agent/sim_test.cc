@@ -240,7 +240,9 @@ TEST(Simulation, EveryLineExactlyOnceWhateverHappens) {
     duplicates += simulation.store().duplicates;
     if (testing::Test::HasFailure()) return;
   }
-  if (first == nullptr) EXPECT_GT(duplicates, 0) << "the simulation must reach re-sent batches";
+  if (first == nullptr) {
+    EXPECT_GT(duplicates, 0) << "the simulation must reach re-sent batches";
+  }
 }
 
 }  // namespace
