@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """The ruler against a real Alertmanager and a real Prometheus, all on loopback.
 
-    ruler_e2e.py BIN_DIR
+    ruler_e2e.py --bin DIR
 
 Starts alertmanager, prometheus (as a remote-write receiver) and skald; pushes errors; waits until the
 alert is in Alertmanager and the recorded series in Prometheus; stops the errors; waits until the alert
 is resolved; restarts skald while an alert is pending. Needs Debian's packages prometheus and
 prometheus-alertmanager; exits 77 (skipped) without them.
 """
+import argparse
 import json
 import os
 import shutil
@@ -190,15 +191,16 @@ def stamp(text):
 
 
 def main():
-    if len(sys.argv) != 2:
-        raise SystemExit(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--bin", required=True, help="folder of the built programs")
+    options = parser.parse_args()
     if not shutil.which("prometheus") or not shutil.which("prometheus-alertmanager"):
         print("skipped: prometheus and prometheus-alertmanager are not installed")
         sys.exit(77)
     root = tempfile.mkdtemp(prefix="skald-ruler-e2e-")
     procs = Procs(root)
     try:
-        run(os.path.abspath(sys.argv[1]), root, procs)
+        run(os.path.abspath(options.bin), root, procs)
         print("OK")
     except BaseException:
         for name in ("skald", "alertmanager", "prometheus"):
