@@ -14,6 +14,8 @@
 
 namespace skald::agent {
 
+struct NodeField;
+
 struct Node {
   enum class Kind : unsigned char { kNull, kScalar, kSequence, kMap };
 
@@ -22,8 +24,8 @@ struct Node {
   int line = 0;         // 1-based; of a map entry's value: where it starts
   int key_line = 0;     // the line of the key, if this is a map's value
   std::string scalar;
-  std::vector<Node> items;                           // kSequence
-  std::vector<std::pair<std::string, Node>> fields;  // kMap, in document order, keys unique
+  std::vector<Node> items;        // kSequence
+  std::vector<NodeField> fields;  // kMap, in document order, keys unique
 
   bool is_null() const noexcept { return kind == Kind::kNull; }
   bool is_scalar() const noexcept { return kind == Kind::kScalar; }
@@ -31,6 +33,14 @@ struct Node {
   bool is_map() const noexcept { return kind == Kind::kMap; }
   const Node* find(std::string_view key) const noexcept;  // null if absent or not a map
   std::string_view kind_name() const noexcept;
+};
+
+// A key and its value. Not a pair: that would need Node to be complete.
+struct NodeField {
+  NodeField() = default;
+  NodeField(std::string key, Node value) : first(std::move(key)), second(std::move(value)) {}
+  std::string first;
+  Node second;
 };
 
 // kInvalidArgument with "file:line: ..." when the text is not one well-formed document, repeats a

@@ -191,10 +191,10 @@ base::Result<PositionStore> PositionStore::open(base::FileSystem& fs, std::strin
 base::Status PositionStore::save(Positions positions) {
   if (positions == positions_) return {};
   const std::string previous = path_ + ".prev";
-  if (const base::Status removed = fs_->remove(previous);
+  if (base::Status removed = fs_->remove(previous);
       !removed.ok() && removed.code() != base::Code::kNotFound)
     return removed;
-  if (const base::Status linked = fs_->link(path_, previous);
+  if (base::Status linked = fs_->link(path_, previous);
       !linked.ok() && linked.code() != base::Code::kNotFound)
     return linked;
   SKALD_TRY(base::write_file_atomically(*fs_, path_, encode_positions(positions)));

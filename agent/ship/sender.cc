@@ -132,10 +132,10 @@ base::Result<net::HttpResponse> Sender::send(const std::string& method, const st
     if (batch->encoding == Encoding::kZstd)
       request.headers.emplace_back("Content-Encoding", wire::kZstdEncoding);
   }
-  for (const auto& [name, value] : options_.headers) {
+  for (const auto& extra : options_.headers) {
     const bool taken = std::any_of(request.headers.begin(), request.headers.end(),
-                                   [&](const auto& header) { return header.first == name; });
-    if (!taken) request.headers.emplace_back(name, value);
+                                   [&](const auto& header) { return header.first == extra.first; });
+    if (!taken) request.headers.push_back(extra);
   }
   if (options_.authorization) {
     SKALD_TRY_ASSIGN(std::string value, options_.authorization());

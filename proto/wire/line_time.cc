@@ -40,7 +40,7 @@ bool read_zone(std::string_view text, std::int64_t& offset_s) noexcept {
   if (text.size() < 6 || text[3] != ':') return false;
   const unsigned hours = two(text.data() + 1), minutes = two(text.data() + 4);
   if (hours > 23 || minutes > 59) return false;
-  offset_s = static_cast<std::int64_t>(hours * 3600 + minutes * 60);
+  offset_s = std::int64_t{hours} * 3600 + std::int64_t{minutes} * 60;
   if (text[0] == '-') offset_s = -offset_s;
   return true;
 }

@@ -50,7 +50,7 @@ void OtlpValue::append_json(std::string& out) const {
     case Kind::kMap: break;
   }
   // encoding/json sorts the keys of maps.
-  std::vector<const std::pair<std::string, OtlpValue>*> sorted;
+  std::vector<const OtlpItem*> sorted;
   for (const auto& item : items) sorted.push_back(&item);
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const auto* a, const auto* b) { return a->first < b->first; });

@@ -115,6 +115,7 @@ class Reader {
     int position = 0;
     for (auto item : value) {
       od::value element;
+      // NOLINTNEXTLINE(performance-move-const-arg): get() takes an rvalue in simdjson 3.0
       SKALD_JSON(std::move(item).get(element), "a value");
       if (position == 0) {
         std::string_view text;
