@@ -1,5 +1,7 @@
 // Upkeep: compaction and retention, in the background or when asked for.
 
+#include <malloc.h>
+
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
@@ -166,6 +168,8 @@ base::Status StoreImpl::run_merge(ingest::Tenant& tenant, const compact::MergeRu
   SKALD_TRY_ASSIGN(const compact::MergeResult merged,
                    compact::merge(fs_, layout_, tenant, run, options));
   compact::publish(tenant, run, merged.part);
+  // The largest buffers of the process were just freed; the allocator would keep them resident.
+  ::malloc_trim(0);
   const std::uint64_t bytes_out = merged.part != nullptr ? merged.part->meta().file_bytes : 0;
   ++counters_.compactions;
   counters_.compacted_bytes += bytes_in;
