@@ -101,6 +101,14 @@ struct Point {
   std::int64_t time;
   double value;
 };
+// Exact quantiles need every value, but no times.
+struct ValuesAcc {
+  std::vector<double> values;
+  void add(std::int64_t, double v) { values.push_back(v); }
+  void merge(const ValuesAcc& other) {
+    values.insert(values.end(), other.values.begin(), other.values.end());
+  }
+};
 struct PointsAcc {
   std::vector<Point> points;
   void add(std::int64_t t, double v) { points.push_back({t, v}); }
@@ -111,24 +119,24 @@ struct PointsAcc {
 
 // ---- values ----
 
-double quantile(double q, std::vector<Point>& points) {
-  if (points.empty()) return kNan;
+double quantile(double q, std::vector<double>& values) {
+  if (values.empty()) return kNan;
   if (q < 0) return -std::numeric_limits<double>::infinity();
   if (q > 1) return std::numeric_limits<double>::infinity();
   // NaN sorts first.
-  const auto less = [](const Point& a, const Point& b) {
-    if (std::isnan(a.value)) return !std::isnan(b.value);
-    return a.value < b.value;
+  const auto less = [](double a, double b) {
+    if (std::isnan(a)) return !std::isnan(b);
+    return a < b;
   };
-  const auto n = static_cast<double>(points.size());
+  const auto n = static_cast<double>(values.size());
   const double rank = q * (n - 1);
   const double low = std::max(0.0, std::floor(rank)), high = std::min(n - 1, low + 1);
   const auto low_index = static_cast<std::size_t>(low), high_index = static_cast<std::size_t>(high);
-  const auto middle = points.begin() + static_cast<long>(low_index);
-  std::nth_element(points.begin(), middle, points.end(), less);
-  const double low_value = middle->value;
+  const auto middle = values.begin() + static_cast<long>(low_index);
+  std::nth_element(values.begin(), middle, values.end(), less);
+  const double low_value = *middle;
   const double high_value =
-      high_index == low_index ? low_value : std::min_element(middle + 1, points.end(), less)->value;
+      high_index == low_index ? low_value : *std::min_element(middle + 1, values.end(), less);
   const double weight = rank - std::floor(rank);
   return low_value * (1 - weight) + high_value * weight;
 }
@@ -181,10 +189,8 @@ struct Finish {
   }
   double operator()(FirstAcc& acc) const { return acc.value; }
   double operator()(LastAcc& acc) const { return acc.value; }
-  double operator()(PointsAcc& acc) const {
-    return op == logql::RangeOp::kQuantile ? quantile(parameter, acc.points)
-                                           : counter_rate(acc.points, range_ns);
-  }
+  double operator()(ValuesAcc& acc) const { return quantile(parameter, acc.values); }
+  double operator()(PointsAcc& acc) const { return counter_rate(acc.points, range_ns); }
 };
 
 template <typename Acc>
@@ -197,7 +203,7 @@ class TypedState final : public RangeState {
     const Windows::Span points = windows_.points_of(timestamp_ns);
     if (points.empty()) return;
     slot(series, points).add(timestamp_ns, value);
-    if constexpr (std::is_same_v<Acc, PointsAcc>) context_.charge(sizeof(Point));
+    if constexpr (gathers()) context_.charge(kGatheredBytes);
   }
 
   void add_many(std::uint32_t series, Windows::Span points, std::uint64_t count,
@@ -235,7 +241,7 @@ class TypedState final : public RangeState {
       open[group]->add(t, values.empty() ? 1.0 : values[index]);
       ++points_kept;
     });
-    if constexpr (std::is_same_v<Acc, PointsAcc>) context_.charge(points_kept * sizeof(Point));
+    if constexpr (gathers()) context_.charge(points_kept * kGatheredBytes);
   }
 
   void merge_series(std::uint32_t series, RangeState& other, std::uint32_t other_series) override {
@@ -331,7 +337,12 @@ class TypedState final : public RangeState {
     }
   }
 
-  static constexpr bool gathers() { return std::is_same_v<Acc, PointsAcc>; }
+  // States that keep every sample.
+  static constexpr bool gathers() {
+    return std::is_same_v<Acc, PointsAcc> || std::is_same_v<Acc, ValuesAcc>;
+  }
+  static constexpr std::size_t kGatheredBytes =
+      std::is_same_v<Acc, ValuesAcc> ? sizeof(double) : sizeof(Point);
 
   static void refill(const std::vector<Slot>& slots, std::size_t leave, std::size_t enter,
                      std::vector<Acc>& front, Acc& back, std::size_t& front_end) {
@@ -415,7 +426,7 @@ std::unique_ptr<RangeState> RangeState::create(const logql::RangeAggregation& ex
     case RangeOp::kStdvar: return make(VarianceAcc{});
     case RangeOp::kFirst: return make(FirstAcc{});
     case RangeOp::kLast: return make(LastAcc{});
-    case RangeOp::kQuantile:
+    case RangeOp::kQuantile: return make(ValuesAcc{});
     case RangeOp::kRateCounter: return make(PointsAcc{});
   }
   CHECK(false);

@@ -35,7 +35,7 @@ TEST(ParseLabels, RefusesMalformedTextNamingTheColumn) {
 }
 
 TEST(GoQuote, ComesBackThroughUnquote) {
-  const std::string odd("a\"\\\n\x01\x7f\xff\u00e9\u2028\U0001F600", 18);
+  const std::string odd("a\"\\\n\x01\x7f\xff\u00e9\u2028\U0001F600", 16);
   EXPECT_EQ(go_unquote(go_quote(odd)).value(), odd);
   EXPECT_EQ(go_quote("\x01\n\xff\u2028"), R"("\x01\n\xff\u2028")");
 }
