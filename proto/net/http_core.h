@@ -32,7 +32,8 @@ struct ServerCore {
   std::unordered_set<std::shared_ptr<ConnectionBase>> connections;
   std::shared_ptr<boost::asio::ssl::context> tls;
   bool draining = false;
-  std::size_t body_bytes = 0;  // being received, all connections
+  // Being received, all connections. Atomic: the last owner of a connection may be a worker.
+  std::atomic<std::size_t> body_bytes{0};
 
   std::atomic<std::uint64_t> connections_open{0}, connections_total{0}, connections_refused{0};
   std::atomic<std::uint64_t> requests_total{0}, requests_running{0}, timeouts{0};
