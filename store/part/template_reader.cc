@@ -286,6 +286,7 @@ base::Status TemplateReader::read_label_sets(std::size_t sets_max, MetadataSets&
     std::vector<TextColumn> columns;
     SKALD_TRY(read_values(t, Selection(rows, true), columns));
     std::vector<ValueIds> variables;
+    variables.reserve(columns.size());
     for (const TextColumn& column : columns) variables.push_back(to_value_ids(column));
     std::vector<std::uint32_t> first_row;
     if (!combine_values(variables, rows, sets_max, set_of[t], first_row)) return too_many();
