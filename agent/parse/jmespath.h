@@ -17,6 +17,8 @@
 
 namespace skald::agent {
 
+struct JsonMember;
+
 // A JSON value as a tree. Keys of objects are unique, in the order they came.
 struct JsonValue {
   enum class Type : unsigned char { kNull, kBool, kNumber, kString, kArray, kObject };
@@ -25,10 +27,18 @@ struct JsonValue {
   double number = 0;
   std::string string;
   std::vector<JsonValue> items;
-  std::vector<std::pair<std::string, JsonValue>> fields;
+  std::vector<JsonMember> fields;
 
   const JsonValue* find(std::string_view key) const noexcept;
   friend bool operator==(const JsonValue& a, const JsonValue& b);
+};
+
+// A key and its value. Not a pair: that would need JsonValue to be complete.
+struct JsonMember {
+  JsonMember() = default;
+  JsonMember(std::string key, JsonValue value) : first(std::move(key)), second(std::move(value)) {}
+  std::string first;
+  JsonValue second;
 };
 
 // Of duplicate keys the last wins. kInvalidArgument: no JSON, or nested beyond kJsonTreeDepthMax.

@@ -105,7 +105,7 @@ class TreeReader {
       out.fields[to].second = std::move(out.fields[from].second);
       gone[from] = true;
     }
-    std::vector<std::pair<std::string, JsonValue>> kept;
+    std::vector<JsonMember> kept;
     for (std::size_t i = 0; i < out.fields.size(); ++i) {
       if (!gone[i]) kept.push_back(std::move(out.fields[i]));
     }

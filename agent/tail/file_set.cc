@@ -26,12 +26,13 @@ void FileSet::set_targets(std::vector<std::shared_ptr<const PathPattern>> patter
   targets_ = std::move(patterns);
   // A source goes on under the first target that matches its name now.
   std::vector<Source*> gone;
-  for (auto& [number, source] : sources_) {
-    const auto it = std::find_if(targets_.begin(), targets_.end(), [&](const auto& pattern) {
+  for (auto& numbered : sources_) {
+    Source* const source = numbered.second.get();
+    const auto it = std::find_if(targets_.begin(), targets_.end(), [source](const auto& pattern) {
       return pattern->matches(source->path);
     });
     if (it == targets_.end())
-      gone.push_back(source.get());
+      gone.push_back(source);
     else
       source->target = static_cast<std::size_t>(it - targets_.begin());
   }

@@ -287,10 +287,10 @@ const Param kDict(P::kObject, "map[string]interface {}");
 Result<Value> pick_or_omit(const Call& c, bool pick) {
   std::vector<std::pair<std::string, Value>> out;
   if (c.args[0].is(Kind::kObject)) {
-    for (const auto& [key, value] : c.args[0].as_object().entries()) {
+    for (const auto& entry : c.args[0].as_object().entries()) {
       const bool named = std::any_of(c.args.begin() + 1, c.args.end(),
-                                     [&](const Value& v) { return v.as_string() == key; });
-      if (named == pick) out.emplace_back(key, value);
+                                     [&](const Value& v) { return v.as_string() == entry.first; });
+      if (named == pick) out.emplace_back(entry.first, entry.second);
     }
   }
   return Value::map(std::move(out));
