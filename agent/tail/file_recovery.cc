@@ -1,6 +1,5 @@
 // The part of FileSet that recognises files across renames, copies and restarts.
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,9 +7,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <limits>
 
 #include "agent/tail/file_set.h"
+#include "agent/tail/generations.h"
 #include "agent/tail/paths.h"
 
 namespace skald::agent {
@@ -135,32 +134,6 @@ std::vector<std::string> KnownFiles::unclaimed_paths() const {
   return paths;
 }
 
-std::vector<FileSet::Sibling> FileSet::siblings_of(const std::string& path) {
-  std::vector<Sibling> siblings;
-  const std::string directory = directory_of(path);
-  DIR* const stream = ::opendir(directory.c_str());
-  if (stream == nullptr) return siblings;
-  while (const dirent* entry = ::readdir(stream)) {
-    if (!is_rotation_name(entry->d_name, name_of(path)) || is_compressed_name(entry->d_name))
-      continue;
-    Sibling sibling;
-    sibling.path = directory + "/" + entry->d_name;
-    struct stat st {};
-    if (::stat(sibling.path.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
-    sibling.key = key_of(st);
-    sibling.size = static_cast<std::uint64_t>(st.st_size);
-    sibling.modified_ns = st.st_mtim.tv_sec * base::kNsPerSecond + st.st_mtim.tv_nsec;
-    siblings.push_back(std::move(sibling));
-  }
-  ::closedir(stream);
-  std::sort(siblings.begin(), siblings.end(), [](const Sibling& a, const Sibling& b) {
-    if (a.modified_ns != b.modified_ns) return a.modified_ns < b.modified_ns;
-    // Written within one tick of the file system's clock: "app.log.10" before "app.log.9".
-    return a.path.size() != b.path.size() ? a.path.size() > b.path.size() : a.path > b.path;
-  });
-  return siblings;
-}
-
 // While copytruncate runs, the copy appears under a rotated name beside the live file. It is not
 // read: when the live file is cut, the copy is found by its bytes and only its rest is read.
 bool FileSet::is_copy_of_live_file(const std::string& path, int fd) {
@@ -189,28 +162,58 @@ bool FileSet::is_copy_of_live_file(const std::string& path, int fd) {
 void FileSet::recover(const std::string& path, std::size_t target) {
   if (!known_.has_unclaimed(path)) return;
   Source* const current = at_path(path);
+  // Generations we never saw were made after the newest one we knew. If that one still is the
+  // current file, there are none.
   const bool current_is_known = current != nullptr && current->offset > 0;
-  // Generations we never saw came after the newest one we knew. If that one still is the current
-  // file, there are none.
-  std::int64_t unread_since_ns = std::numeric_limits<std::int64_t>::max();
-  const std::int64_t seen_ns = current_is_known ? 0 : known_.seen_ns(path);
-  if (seen_ns > 0) unread_since_ns = seen_ns;
-  const std::vector<Sibling> siblings = siblings_of(path);
-  for (const Sibling& sibling : siblings) {
-    const int fd = open_for_reading(sibling.path);
-    if (fd < 0) continue;
-    const bool ours = known_.find(sibling.key, path, fd, sibling.size) != KnownFiles::kNone;
-    ::close(fd);
-    if (ours && !current_is_known) unread_since_ns = sibling.modified_ns;  // the newest stays
-  }
+  std::vector<Generation> generations = generations_of(path);
+  std::int64_t newest_ns = 0;
+  for (Generation& generation : generations)
+    if (is_known(generation, path)) newest_ns = std::max(newest_ns, generation.created_ns);
+  const std::int64_t seen_ns = known_.seen_ns(path);
   std::uint64_t last = 0;
-  for (const Sibling& sibling : siblings) {
-    Source* const source = resume_sibling(sibling, path, target, unread_since_ns);
+  for (Generation& generation : generations) {
+    const bool unread = newest_ns > 0 ? generation.created_ns >= newest_ns
+                                      : seen_ns > 0 && generation.modified_ns >= seen_ns;
+    Source* const source = resume_generation(generation, path, target, unread && !current_is_known);
     if (source == nullptr) continue;
     source->predecessor = last;
     last = source->number;
   }
   if (last != 0 && current != nullptr) current->predecessor = last;
+}
+
+bool FileSet::is_known(Generation& generation, const std::string& path) {
+  const auto it = by_key_.find(generation.key);
+  if (it != by_key_.end()) return it->second->path == path;
+  const int fd = open_generation(path, generation);
+  if (fd < 0) return false;
+  const bool known = known_.find(generation.key, path, fd, generation.size) != KnownFiles::kNone;
+  ::close(fd);
+  return known;
+}
+
+// A name may be rotated twice between two looks of ours: what was made after `before` and is no
+// source yet is a generation nobody has read. Returns the last one's number, or before's.
+std::uint64_t FileSet::adopt_missed(const std::string& path, std::size_t target,
+                                    const Source& before, bool was_cut) {
+  std::uint64_t last = before.number;
+  for (Generation& generation : generations_of(path)) {
+    if (generation.created_ns < before.successor_ns || by_key_.contains(generation.key)) continue;
+    if (!is_rotators_name(name_of(generation.path), name_of(path))) continue;
+    const int fd = open_generation(path, generation);
+    if (fd < 0) continue;
+    // An empty one may be a copy about to be written, if files of this name are copied; else its
+    // writer has it open and has not begun.
+    const bool is_copy =
+        (was_cut || generation.size > 0) && is_copy_of_live_file(generation.path, fd);
+    ::close(fd);
+    if (is_copy) continue;
+    Source* const source = resume_generation(generation, path, target, true);
+    if (source == nullptr) continue;
+    source->predecessor = last;
+    last = source->number;
+  }
+  return last;
 }
 
 void FileSet::learn(std::vector<KnownFile> files) {
@@ -234,23 +237,24 @@ void FileSet::learn(std::vector<KnownFile> files) {
   for (const auto& [path, target] : paths) recover(path, target);
 }
 
-Source* FileSet::resume_sibling(const Sibling& sibling, const std::string& path, std::size_t target,
-                                std::int64_t unread_since_ns) {
-  if (by_key_.contains(sibling.key)) return nullptr;
-  const int fd = open_for_reading(sibling.path);
+Source* FileSet::resume_generation(Generation& generation, const std::string& path,
+                                   std::size_t target, bool unread) {
+  if (by_key_.contains(generation.key)) return nullptr;
+  const int fd = open_generation(path, generation);
   if (fd < 0) return nullptr;
-  std::size_t index = known_.find(sibling.key, path, fd, sibling.size);
-  if (index == KnownFiles::kNone) index = known_.find_content(path, fd, sibling.size);
-  if (index == KnownFiles::kNone && sibling.modified_ns < unread_since_ns) {
+  std::size_t index = known_.find(generation.key, path, fd, generation.size);
+  if (index == KnownFiles::kNone) index = known_.find_content(path, fd, generation.size);
+  if (index == KnownFiles::kNone &&
+      !(unread && is_rotators_name(name_of(generation.path), name_of(path)))) {
     ::close(fd);
     return nullptr;
   }
   auto source = std::make_unique<Source>();
-  source->key = sibling.key;
+  source->key = generation.key;
   source->path = path;
-  source->at = sibling.path;
+  source->at = generation.path;
   source->target = target;
-  source->size = sibling.size;
+  source->size = generation.size;
   source->fd = fd;
   source->rotated = true;
   ++rotated_count_;

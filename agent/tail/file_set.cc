@@ -49,6 +49,13 @@ Source* FileSet::at_path(const std::string& path) {
   return it == by_path_.end() ? nullptr : it->second;
 }
 
+// The one under `path`, or the last one that was.
+Source* FileSet::newest_of(const std::string& path) {
+  if (Source* const source = at_path(path)) return source;
+  const auto it = left_path_.find(path);
+  return it == left_path_.end() ? nullptr : find(it->second);
+}
+
 void FileSet::queue(Source& source) {
   if (source.queued) return;
   source.queued = true;
@@ -57,14 +64,11 @@ void FileSet::queue(Source& source) {
 
 bool FileSet::open_source(Source& source) {
   if (source.fd >= 0) return true;
-  if (source.at.empty()) return false;
-  const int fd = open_for_reading(source.at);
+  if (source.unlinked) return false;
+  Generation generation{source.at, source.key};
+  const int fd = open_generation(source.path, generation);
   if (fd < 0) return false;
-  struct stat st {};
-  if (::fstat(fd, &st) != 0 || key_of(st) != source.key) {
-    ::close(fd);
-    return false;
-  }
+  source.at = std::move(generation.path);
   source.fd = fd;
   ++open_count_;
   return true;
@@ -152,9 +156,9 @@ void FileSet::discover(const std::string& path, std::size_t target) {
   if (::stat(path.c_str(), &st) != 0) return name_lost(path);
   if (!S_ISREG(st.st_mode)) return;
   const FileKey key = key_of(st);
-  const auto size = static_cast<std::uint64_t>(st.st_size);
   if (const auto it = by_key_.find(key); it != by_key_.end())
-    return seen_again(*it->second, path, size, static_cast<std::uint64_t>(st.st_nlink));
+    return seen_again(*it->second, path, static_cast<std::uint64_t>(st.st_size),
+                      static_cast<std::uint64_t>(st.st_nlink));
   if (is_compressed_name(path)) {
     if (warned_.insert(path).second)
       owner_.on_warning(path + ": compressed, not tailed (its lines were read before)");
@@ -167,6 +171,8 @@ void FileSet::discover(const std::string& path, std::size_t target) {
                         " and others are not tailed");
     return;
   }
+  // It had this name then, so what comes after it under the name is younger than its last byte.
+  const std::int64_t modified_ns = st.st_mtim.tv_sec * base::kNsPerSecond + st.st_mtim.tv_nsec;
   const int fd = open_for_reading(path);
   if (fd < 0) {
     if (errno != ENOENT && warned_.insert(path).second)
@@ -178,26 +184,29 @@ void FileSet::discover(const std::string& path, std::size_t target) {
     return;
   }
   warned_.erase(path);
-  add_source(path, target, fd, key, static_cast<std::uint64_t>(st.st_size));
-}
-
-void FileSet::add_source(const std::string& path, std::size_t target, int fd, FileKey key,
-                         std::uint64_t size) {
-  watch_directory(directory_of(path));
-  char resolved[4096];
-  if (::realpath(path.c_str(), resolved) != nullptr && directory_of(resolved) != directory_of(path))
-    watch_directory(directory_of(resolved));  // a symlink: writes are seen at its target
-  Source* const before = at_path(path);
-  if (before != nullptr) set_rotated(*before, "");
   auto source = std::make_unique<Source>();
   source->key = key;
   source->path = path;
   source->at = path;
   source->target = target;
-  source->size = size;
+  source->size = static_cast<std::uint64_t>(st.st_size);
   source->fd = fd;
-  if (before != nullptr) source->predecessor = before->number;
-  const std::size_t index = known_.find(key, path, fd, size);
+  source->successor_ns = std::max(created_ns_of(fd), modified_ns);
+  add_source(std::move(source));
+}
+
+// A file that was not there before, under its path.
+void FileSet::add_source(std::unique_ptr<Source> source) {
+  const std::string path = source->path;
+  const FileKey key = source->key;
+  const std::size_t target = source->target;
+  watch_directory(directory_of(path));
+  char resolved[4096];
+  if (::realpath(path.c_str(), resolved) != nullptr && directory_of(resolved) != directory_of(path))
+    watch_directory(directory_of(resolved));  // a symlink: writes are seen at its target
+  Source* const before = newest_of(path);
+  if (before != nullptr && !before->rotated) set_rotated(*before, "");
+  const std::size_t index = known_.find(key, path, source->fd, source->size);
   if (index != KnownFiles::kNone) {
     const KnownFile known = known_.claim(index);
     start_source(std::move(source), &known);
@@ -206,7 +215,11 @@ void FileSet::add_source(const std::string& path, std::size_t target, int fd, Fi
   }
   Source* const now = by_key_.at(key);
   by_path_[path] = now;
-  if (recovered_.insert(path).second && before == nullptr) recover(path, target);
+  const bool is_first = recovered_.insert(path).second;
+  if (before != nullptr)
+    now->predecessor = adopt_missed(path, target, *before, false);
+  else if (is_first)
+    recover(path, target);
 }
 
 // Known files were compared before; from here on at every read. The head is taken as soon as there
@@ -229,6 +242,7 @@ Source& FileSet::start_source(std::unique_ptr<Source> owned, const KnownFile* kn
   Source& source = *owned;
   source.number = ++last_number_;
   source.changed_ns = clock_.monotonic_ns();
+  if (source.successor_ns == 0) source.successor_ns = created_ns_of(source.fd);
   if (known != nullptr) {
     source.offset = known->offset;
     source.id = known->id;
@@ -277,7 +291,10 @@ void FileSet::seen_again(Source& source, const std::string& path, std::uint64_t 
 
 void FileSet::set_rotated(Source& source, std::string at) {
   source.at = std::move(at);
-  if (at_path(source.path) == &source) by_path_.erase(source.path);
+  if (at_path(source.path) == &source) {
+    by_path_.erase(source.path);
+    left_path_[source.path] = source.number;
+  }
   if (source.rotated) return;
   source.rotated = true;
   ++rotated_count_;
@@ -355,7 +372,10 @@ void FileSet::replaced(Source& source) {
   source.fd = -1;
   --open_count_;
   struct stat st {};
-  if (::fstat(next->fd, &st) == 0) next->size = static_cast<std::uint64_t>(st.st_size);
+  if (::fstat(next->fd, &st) == 0) {
+    next->size = static_cast<std::uint64_t>(st.st_size);
+    next->successor_ns = st.st_mtim.tv_sec * base::kNsPerSecond + st.st_mtim.tv_nsec;
+  }
   next->predecessor = source.number;
   if (next->rotated) ++rotated_count_;
   const std::uint64_t size_before = source.size;
@@ -364,9 +384,9 @@ void FileSet::replaced(Source& source) {
   by_key_.erase(source.key);
   set_rotated(source, "");
   source.queued = false;
-  for (const Sibling& sibling : siblings_of(path)) {
-    if (by_key_.contains(sibling.key) || sibling.key == next->key) continue;
-    const int fd = open_for_reading(sibling.path);
+  for (Generation& generation : generations_of(path)) {
+    if (by_key_.contains(generation.key) || generation.key == next->key) continue;
+    const int fd = open_generation(path, generation);
     if (fd < 0) continue;
     if (!head_matches(fd, source.id) || !tail_matches(fd, source.tail_print())) {
       ::close(fd);
@@ -374,23 +394,28 @@ void FileSet::replaced(Source& source) {
     }
     source.fd = fd;
     ++open_count_;
-    source.key = sibling.key;
-    source.at = sibling.path;
-    source.size = sibling.size;
+    source.key = generation.key;
+    source.at = generation.path;
+    source.size = generation.size;
+    source.successor_ns = generation.created_ns;
     by_key_[source.key] = &source;
     break;
   }
-  if (source.fd < 0) {
+  const bool has_copy = source.fd >= 0;
+  if (!has_copy) {
     if (size_before > source.offset)
       owner_.on_lost(source, size_before - source.offset, "truncated before it was read");
     source.size = source.offset;
     source.unlinked = true;
   } else {
+    next->successor_ns = source.successor_ns;
     queue(source);
   }
   Source& started = start_source(std::move(next), nullptr);
   queue(started);
-  if (was_current) by_path_[path] = &started;
+  if (!was_current) return;
+  by_path_[path] = &started;
+  if (has_copy) started.predecessor = adopt_missed(path, started.target, source, true);
 }
 
 void FileSet::finish(Source& source) {
@@ -401,15 +426,19 @@ void FileSet::finish(Source& source) {
   if (const auto it = by_key_.find(source.key); it != by_key_.end() && it->second == &source)
     by_key_.erase(it);
   if (at_path(source.path) == &source) by_path_.erase(source.path);
+  if (const auto it = left_path_.find(source.path);
+      it != left_path_.end() && it->second == source.number)
+    left_path_.erase(it);
   sources_.erase(source.number);
 }
 
 void FileSet::poll_rotated(Source& source) {
   struct stat st {};
   const std::int64_t now = clock_.monotonic_ns();
-  const bool found = source.fd >= 0 ? ::fstat(source.fd, &st) == 0
-                                    : !source.at.empty() && ::stat(source.at.c_str(), &st) == 0 &&
-                                          key_of(st) == source.key;
+  const bool is_there = source.fd < 0 && !source.at.empty() &&
+                        ::stat(source.at.c_str(), &st) == 0 && key_of(st) == source.key;
+  // Not under the name we know: renamed meanwhile (then it is found by its key), or deleted.
+  const bool found = is_there || (open_source(source) && ::fstat(source.fd, &st) == 0);
   if (found) {
     source.unlinked = st.st_nlink == 0;
     const auto size = static_cast<std::uint64_t>(st.st_size);

@@ -6,6 +6,8 @@
 //  - an open file is read to its end whatever happens to its name, and stays open until it is
 //    quiet for kRotatedGraceNs and everything read of it is settled;
 //  - generations of one name are read in order: a successor waits for its predecessor's end;
+//  - a name that was rotated twice between two looks: the generation between is found beside it, as
+//    the one that was made after the last one we know;
 //  - a file whose bytes before our offset changed begins a new life at 0; the old life's rest is
 //    looked for in a copy beside it (copytruncate);
 //  - a file that starts like a live one and is named like its rotation is that one's copy, not
@@ -26,6 +28,7 @@
 #include <vector>
 
 #include "agent/tail/file_watcher.h"
+#include "agent/tail/generations.h"
 #include "agent/tail/source.h"
 #include "proto/base/clock.h"
 
@@ -150,17 +153,9 @@ class FileSet {
   std::uint64_t files_refused() const noexcept { return files_refused_; }
 
  private:
-  struct Sibling {
-    std::string path;
-    FileKey key;
-    std::uint64_t size = 0;
-    std::int64_t modified_ns = 0;
-  };
-
   void look_at(const std::string& path);
   void discover(const std::string& path, std::size_t target);
-  void add_source(const std::string& path, std::size_t target, int fd, FileKey key,
-                  std::uint64_t size);
+  void add_source(std::unique_ptr<Source> source);
   void load_prints(Source& source);
   Source& start_source(std::unique_ptr<Source> source, const KnownFile* known);
   void seen_again(Source& source, const std::string& path, std::uint64_t size, std::uint64_t links);
@@ -175,13 +170,16 @@ class FileSet {
   void watch_directory(const std::string& directory);
   void on_event(const FileEvent& event);
   Source* at_path(const std::string& path);
+  Source* newest_of(const std::string& path);
 
   // file_recovery.cc: files across renames, copies and restarts.
-  static std::vector<Sibling> siblings_of(const std::string& path);
   bool is_copy_of_live_file(const std::string& path, int fd);
   void recover(const std::string& path, std::size_t target);
-  Source* resume_sibling(const Sibling& sibling, const std::string& path, std::size_t target,
-                         std::int64_t unread_since_ns);
+  bool is_known(Generation& generation, const std::string& path);
+  std::uint64_t adopt_missed(const std::string& path, std::size_t target, const Source& before,
+                             bool was_cut);
+  Source* resume_generation(Generation& generation, const std::string& path, std::size_t target,
+                            bool unread);
 
   const FileSetOptions options_;
   const base::Clock& clock_;
@@ -192,7 +190,8 @@ class FileSet {
   KnownFiles known_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Source>> sources_;
   std::unordered_map<FileKey, Source*, FileKeyHash> by_key_;
-  std::unordered_map<std::string, Source*> by_path_;  // the one now under its matched path
+  std::unordered_map<std::string, Source*> by_path_;          // the one now under its matched path
+  std::unordered_map<std::string, std::uint64_t> left_path_;  // the last one that was, by number
   std::deque<std::uint64_t> queue_;
   std::unordered_set<std::string> recovered_;      // paths whose past was looked for
   std::unordered_set<std::string> changed_paths_;  // of one batch of events

@@ -31,11 +31,13 @@ struct Source {
   char tail[kTailBytes] = {};  // the last tail_size bytes before `offset`
 
   int fd = -1;
-  bool queued = false;            // in the reading queue
-  bool rotated = false;           // no longer under `path`
-  bool unlinked = false;          // no name at all
-  bool skipping = false;          // inside a line that was cut: drop up to its newline
-  bool partial = false;           // bytes after the last newline wait for theirs
+  bool queued = false;    // in the reading queue
+  bool rotated = false;   // no longer under `path`
+  bool unlinked = false;  // no name at all
+  bool skipping = false;  // inside a line that was cut: drop up to its newline
+  bool partial = false;   // bytes after the last newline wait for theirs
+  // Later generations of `path` were made at this time or after it, in the file system's time.
+  std::int64_t successor_ns = 0;
   std::int64_t changed_ns = 0;    // monotonic time of the last new byte or event
   std::uint64_t predecessor = 0;  // number of the source to be read to its end before this one
   std::unique_ptr<SourceData> data;

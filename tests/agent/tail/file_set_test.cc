@@ -195,6 +195,102 @@ TEST_P(FileSetTest, SeveralGenerationsWhileReadingIsPausedComeInOrder) {
   EXPECT_EQ(t->lines, (Lines{"1", "2", "2 new", "3", "3 new", "4", "4 new", "5", "5 new"}));
 }
 
+TEST_P(FileSetTest, AGenerationThatCameAndWentBetweenTwoLooksIsRead) {
+  dir.append("app.log", "1\n");
+  auto t = tailer();
+  t->scan();
+  dir.append("app.log", "2\n");
+  dir.rename("app.log", "app.log.1");
+  dir.append("app.log", "3\n");
+  dir.rename("app.log.1", "app.log.2");
+  dir.rename("app.log", "app.log.1");
+  dir.append("app.log", "4\n");
+  t->scan();
+  EXPECT_EQ(t->lines, (Lines{"1", "2", "3", "4"}));
+  dir.append("app.log.1", "3, by a writer that has it open\n");
+  t->quiet(1);
+  EXPECT_EQ(t->lines.back(), "3, by a writer that has it open");
+}
+
+TEST_P(FileSetTest, AnEmptyGenerationBetweenTwoLooksIsFollowed) {
+  dir.append("app.log", "1\n");
+  auto t = tailer();
+  t->scan();
+  dir.rename("app.log", "app.log.2");
+  dir.append("app.log.1", "");
+  dir.append("app.log", "");
+  t->scan();
+  dir.append("app.log.1", "2\n");  // its writer reopens late
+  t->quiet(1);
+  dir.append("app.log", "3\n");
+  t->scan();
+  EXPECT_EQ(t->lines, (Lines{"1", "2", "3"}));
+}
+
+TEST_P(FileSetTest, AGenerationAfterTheNameWasAwayForAWhileIsRead) {
+  dir.append("app.log", "1\n");
+  auto t = tailer();
+  t->scan();
+  dir.rename("app.log", "app.log.1");
+  t->scan();
+  dir.rename("app.log.1", "app.log.2");
+  dir.append("app.log.1", "2\n");
+  dir.append("app.log", "3\n");
+  t->scan();
+  EXPECT_EQ(t->lines, (Lines{"1", "2", "3"}));
+}
+
+TEST_P(FileSetTest, WhatLayThereBeforeTheFirstLookIsNotReadWhenTheFileRotates) {
+  dir.append("app.log.1", "old\n");
+  ::usleep(20'000);
+  dir.append("app.log", "1\n");
+  auto t = tailer();
+  t->scan();
+  dir.rename("app.log.1", "app.log.2");
+  dir.rename("app.log", "app.log.1");
+  dir.append("app.log", "2\n");
+  t->scan();
+  EXPECT_EQ(t->lines, (Lines{"1", "2"}));
+}
+
+TEST_P(FileSetTest, ACopyMadeByHandIsNotAGeneration) {
+  dir.append("app.log", "1\n");
+  auto t = tailer();
+  t->scan();
+  dir.copy("app.log", "app.log.bak");
+  dir.append("app.log", "2\n");
+  dir.rename("app.log", "app.log.1");
+  dir.append("app.log", "3\n");
+  t->scan();
+  EXPECT_EQ(t->lines, (Lines{"1", "2", "3"}));
+}
+
+TEST_P(FileSetTest, TwoCopytruncatesBetweenTwoLooksLoseNothing) {
+  dir.append("app.log", "line one\n");
+  auto t = tailer();
+  t->scan();
+  dir.append("app.log", "line two\n");
+  dir.copy("app.log", "app.log.2");
+  dir.overwrite("app.log", "3\n");
+  ::usleep(20'000);  // a later tick of the file system's clock, as between two runs of logrotate
+  dir.copy("app.log", "app.log.1");
+  dir.overwrite("app.log", "4\n");
+  t->scan();
+  EXPECT_EQ(t->lines, (Lines{"line one", "line two", "3", "4"}));
+}
+
+TEST_P(FileSetTest, CopiesOfEarlierLivesStayUnreadWhenTheFileIsRenamedAtLast) {
+  dir.append("app.log", "first life\n");
+  dir.copy("app.log", "app.log.2");
+  dir.overwrite("app.log", "1\n");
+  auto t = tailer();
+  t->scan();
+  dir.rename("app.log", "app.log.1");
+  dir.append("app.log", "2\n");
+  t->scan();
+  EXPECT_EQ(t->lines, (Lines{"1", "2"}));
+}
+
 TEST_P(FileSetTest, ARotatedNameThatMatchesIsNotReadAgain) {
   dir.append("app.log", "1\n");
   auto t = tailer(true);
