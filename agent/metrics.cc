@@ -1,56 +1,16 @@
 // /metrics: Promtail's names and labels where dashboards and alerts use them, ours beside them.
 
-#include <cstdio>
 #include <set>
 
 #include "agent/http_surface.h"
+#include "proto/base/metrics_text.h"
 
 namespace skald::agent {
 namespace {
 
-std::string escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '\\' || c == '"') out += '\\';
-    if (c == '\n')
-      out += "\\n";
-    else
-      out += c;
-  }
-  return out;
-}
+using base::MetricsText;
 
-class Writer {
- public:
-  void family(std::string_view name, std::string_view type, std::string_view help) {
-    out_ += "# HELP " + std::string(name) + " " + std::string(help) + "\n# TYPE " +
-            std::string(name) + " " + std::string(type) + "\n";
-    name_ = name;
-  }
-  using Labels = std::vector<std::pair<std::string_view, std::string_view>>;
-  void sample(const Labels& labels, const std::string& value, std::string_view suffix = "") {
-    out_ += name_;
-    out_ += suffix;
-    for (std::size_t i = 0; i < labels.size(); ++i)
-      out_ += std::string(i == 0 ? "{" : ",") + std::string(labels[i].first) + "=\"" +
-              escape(labels[i].second) + "\"";
-    out_ += (labels.empty() ? " " : "} ") + value + "\n";
-  }
-  void sample(const Labels& labels, std::uint64_t value) { sample(labels, std::to_string(value)); }
-  std::string& text() { return out_; }
-
- private:
-  std::string out_;
-  std::string name_;
-};
-
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", value);
-  return text;
-}
-
-void render_files(const LaneSnapshot& lane, Writer& out) {
+void render_files(const LaneSnapshot& lane, MetricsText& out) {
   std::set<std::string> seen;
   const auto per_path = [&](std::string_view name, std::string_view type, std::string_view help,
                             auto value) {
@@ -86,7 +46,7 @@ void render_files(const LaneSnapshot& lane, Writer& out) {
   out.sample({{"reason", "no_path"}}, no_path);
 }
 
-void render_pairs(const std::vector<LaneSnapshot>& lanes, Writer& out, bool mutated) {
+void render_pairs(const std::vector<LaneSnapshot>& lanes, MetricsText& out, bool mutated) {
   constexpr std::string_view kReasons[] = {"ingester_error", "rate_limited", "stream_limited",
                                            "line_too_long"};
   for (const bool bytes : {false, true}) {
@@ -109,7 +69,7 @@ void render_pairs(const std::vector<LaneSnapshot>& lanes, Writer& out, bool muta
   }
 }
 
-void render_senders(const std::vector<LaneSnapshot>& lanes, Writer& out) {
+void render_senders(const std::vector<LaneSnapshot>& lanes, MetricsText& out) {
   const auto per_host = [&](std::string_view name, std::string_view type, std::string_view help,
                             auto value) {
     out.family(name, type, help);
@@ -136,18 +96,18 @@ void render_senders(const std::vector<LaneSnapshot>& lanes, Writer& out) {
   out.family("promtail_request_duration_seconds", "histogram", "Duration of send requests.");
   for (const LaneSnapshot& lane : lanes)
     for (const auto& [status, durations] : lane.sender.durations) {
-      const Writer::Labels labels = {{"status_code", status}, {"host", lane.sender.host}};
+      const MetricsText::Labels labels = {{"status_code", status}, {"host", lane.sender.host}};
       for (std::size_t i = 0; i < SenderCounters::kBounds.size(); ++i) {
-        Writer::Labels with_bound = labels;
-        const std::string bound = number(SenderCounters::kBounds[i]);
+        MetricsText::Labels with_bound = labels;
+        const std::string bound = base::metric_number(SenderCounters::kBounds[i]);
         with_bound.emplace_back("le", bound);
-        out.sample(with_bound, std::to_string(durations.buckets[i]), "_bucket");
+        out.sample(with_bound, durations.buckets[i], "_bucket");
       }
-      Writer::Labels infinite = labels;
+      MetricsText::Labels infinite = labels;
       infinite.emplace_back("le", "+Inf");
-      out.sample(infinite, std::to_string(durations.count), "_bucket");
-      out.sample(labels, number(durations.sum_seconds), "_sum");
-      out.sample(labels, std::to_string(durations.count), "_count");
+      out.sample(infinite, durations.count, "_bucket");
+      out.sample(labels, durations.sum_seconds, "_sum");
+      out.sample(labels, durations.count, "_count");
     }
 }
 
@@ -155,7 +115,7 @@ void render_senders(const std::vector<LaneSnapshot>& lanes, Writer& out) {
 
 std::string render_metrics(const std::vector<LaneSnapshot>& lanes, std::uint64_t reloads_ok,
                            std::uint64_t reloads_failed) {
-  Writer out;
+  MetricsText out;
   out.family("promtail_build_info", "gauge", "Version of the agent.");
   out.sample({{"version", kAgentVersion}, {"revision", ""}, {"branch", ""}}, std::uint64_t{1});
   out.family("promtail_config_reload_success_total", "counter", "Successful reloads.");

@@ -1,6 +1,5 @@
 // /metrics in Prometheus' text format, and the status page.
-#include <cstdio>
-
+#include "proto/base/metrics_text.h"
 #include "query/api/api_impl.h"
 #include "query/api/version.h"
 
@@ -9,141 +8,108 @@ namespace {
 
 using net::ServerResponse;
 
-class Exposition {
- public:
-  void family(const char* name, const char* type, const char* help) {
-    out_.append("# HELP ").append(name).append(" ").append(help).append("\n# TYPE ");
-    out_.append(name).append(" ").append(type).append("\n");
-  }
-  void sample(std::string_view name, std::string_view labels, double value) {
-    char text[40];
-    std::snprintf(text, sizeof text, " %.17g\n", value);
-    out_.append(name);
-    if (!labels.empty()) out_.append("{").append(labels).append("}");
-    out_.append(text);
-  }
-  void one(const char* name, const char* type, const char* help, double value) {
-    family(name, type, help);
-    sample(name, {}, value);
-  }
-  void counter(const char* name, const char* help, std::uint64_t value) {
-    one(name, "counter", help, static_cast<double>(value));
-  }
-  void gauge(const char* name, const char* help, std::uint64_t value) {
-    one(name, "gauge", help, static_cast<double>(value));
-  }
-  std::string& text() { return out_; }
+using base::MetricsText;
 
- private:
-  std::string out_;
-};
-
-std::string seconds_text(double seconds) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", seconds);
-  return text;
+void counter(MetricsText& out, const char* name, const char* help, std::uint64_t value) {
+  out.one(name, "counter", help, value);
+}
+void gauge(MetricsText& out, const char* name, const char* help, std::uint64_t value) {
+  out.one(name, "gauge", help, value);
 }
 
-void add_store(Exposition& out, const store::StoreStats& s) {
-  out.gauge("skald_store_head_entries", "Entries not yet in a part.", s.head_entries);
-  out.gauge("skald_store_head_bytes", "Raw bytes not yet in a part.", s.head_bytes);
-  out.gauge("skald_store_wal_bytes", "Size of the write-ahead log.", s.wal_bytes);
-  out.gauge("skald_store_parts", "Parts on disk.", s.parts);
-  out.gauge("skald_store_part_bytes", "Bytes of parts on disk.", s.part_bytes);
-  out.gauge("skald_store_part_raw_bytes", "Line bytes held by parts.", s.part_raw_bytes);
-  out.gauge("skald_store_part_entries", "Entries held by parts.", s.part_entries);
-  out.gauge("skald_store_quarantined_parts", "Damaged parts set aside.", s.quarantined_parts);
-  out.gauge("skald_store_streams", "Streams in the index.", s.streams);
-  out.gauge("skald_store_read_only", "1 while the disk is full.", s.read_only_no_space ? 1 : 0);
-  out.counter("skald_store_index_rebuilds_total", "Rebuilds of the label index.", s.index_rebuilds);
-  out.counter("skald_store_appended_entries_total", "Entries stored.", s.appended_entries);
-  out.counter("skald_store_appended_bytes_total", "Line bytes stored.", s.appended_bytes);
-  out.counter("skald_store_duplicate_entries_total", "Entries dropped as repeated.",
-              s.duplicate_entries);
-  out.counter("skald_store_wal_syncs_total", "Group commits.", s.wal_syncs);
+void add_store(MetricsText& out, const store::StoreStats& s) {
+  gauge(out, "skald_store_head_entries", "Entries not yet in a part.", s.head_entries);
+  gauge(out, "skald_store_head_bytes", "Raw bytes not yet in a part.", s.head_bytes);
+  gauge(out, "skald_store_wal_bytes", "Size of the write-ahead log.", s.wal_bytes);
+  gauge(out, "skald_store_parts", "Parts on disk.", s.parts);
+  gauge(out, "skald_store_part_bytes", "Bytes of parts on disk.", s.part_bytes);
+  gauge(out, "skald_store_part_raw_bytes", "Line bytes held by parts.", s.part_raw_bytes);
+  gauge(out, "skald_store_part_entries", "Entries held by parts.", s.part_entries);
+  gauge(out, "skald_store_quarantined_parts", "Damaged parts set aside.", s.quarantined_parts);
+  gauge(out, "skald_store_streams", "Streams in the index.", s.streams);
+  gauge(out, "skald_store_read_only", "1 while the disk is full.", s.read_only_no_space ? 1 : 0);
+  counter(out, "skald_store_index_rebuilds_total", "Rebuilds of the label index.",
+          s.index_rebuilds);
+  counter(out, "skald_store_appended_entries_total", "Entries stored.", s.appended_entries);
+  counter(out, "skald_store_appended_bytes_total", "Line bytes stored.", s.appended_bytes);
+  counter(out, "skald_store_duplicate_entries_total", "Entries dropped as repeated.",
+          s.duplicate_entries);
+  counter(out, "skald_store_wal_syncs_total", "Group commits.", s.wal_syncs);
   out.one("skald_store_wal_sync_seconds_total", "counter", "Time spent in fdatasync.",
           static_cast<double>(s.wal_sync_ns) / 1e9);
-  out.counter("skald_store_seals_total", "Heads turned into parts.", s.seals);
-  out.counter("skald_store_compactions_total", "Merges of parts.", s.compactions);
-  out.counter("skald_store_compacted_bytes_total", "Bytes read by merges.", s.compacted_bytes);
-  out.counter("skald_store_retention_deleted_parts_total", "Parts removed by retention.",
-              s.retention_deleted_parts);
-  out.counter("skald_store_retention_deleted_bytes_total", "Bytes removed by retention.",
-              s.retention_deleted_bytes);
+  counter(out, "skald_store_seals_total", "Heads turned into parts.", s.seals);
+  counter(out, "skald_store_compactions_total", "Merges of parts.", s.compactions);
+  counter(out, "skald_store_compacted_bytes_total", "Bytes read by merges.", s.compacted_bytes);
+  counter(out, "skald_store_retention_deleted_parts_total", "Parts removed by retention.",
+          s.retention_deleted_parts);
+  counter(out, "skald_store_retention_deleted_bytes_total", "Bytes removed by retention.",
+          s.retention_deleted_bytes);
 }
 
-void add_server(Exposition& out, const net::ServerStats& s) {
-  out.gauge("skald_http_connections", "Open connections.", s.connections_open);
-  out.counter("skald_http_connections_total", "Accepted connections.", s.connections_total);
-  out.counter("skald_http_connections_refused_total", "Connections over the limit.",
-              s.connections_refused);
-  out.gauge("skald_http_requests_running", "Requests queued or being answered.",
-            s.requests_running);
-  out.counter("skald_http_timeouts_total", "Connections ended for being slow.", s.timeouts);
-  out.counter("skald_http_received_bytes_total", "Bytes read from clients.", s.bytes_in);
-  out.counter("skald_http_sent_bytes_total", "Bytes written to clients.", s.bytes_out);
+void add_server(MetricsText& out, const net::ServerStats& s) {
+  gauge(out, "skald_http_connections", "Open connections.", s.connections_open);
+  counter(out, "skald_http_connections_total", "Accepted connections.", s.connections_total);
+  counter(out, "skald_http_connections_refused_total", "Connections over the limit.",
+          s.connections_refused);
+  gauge(out, "skald_http_requests_running", "Requests queued or being answered.",
+        s.requests_running);
+  counter(out, "skald_http_timeouts_total", "Connections ended for being slow.", s.timeouts);
+  counter(out, "skald_http_received_bytes_total", "Bytes read from clients.", s.bytes_in);
+  counter(out, "skald_http_sent_bytes_total", "Bytes written to clients.", s.bytes_out);
 }
 
-void add_routes(Exposition& out, const Api::Impl& api) {
+void add_routes(MetricsText& out, const Api::Impl& api) {
   out.family("loki_request_duration_seconds", "histogram", "Time to answer HTTP requests.");
   for (std::size_t i = 0; i < routes().size(); ++i) {
     const RouteMetrics& m = *api.route_metrics[i];
     std::uint64_t count = 0;
     for (const auto& bucket : m.buckets) count += bucket.load(std::memory_order_relaxed);
     if (count == 0) continue;
-    const std::string route = std::string("route=\"") + routes()[i].path + "\"";
+    const std::string_view route = routes()[i].path;
     std::uint64_t below = 0;
     for (std::size_t b = 0; b < RouteMetrics::kBounds.size(); ++b) {
       below += m.buckets[b].load(std::memory_order_relaxed);
-      out.sample("loki_request_duration_seconds_bucket",
-                 route + ",le=\"" + seconds_text(RouteMetrics::kBounds[b]) + "\"",
-                 static_cast<double>(below));
+      const std::string bound = base::metric_number(RouteMetrics::kBounds[b]);
+      out.sample({{"route", route}, {"le", bound}}, below, "_bucket");
     }
-    out.sample("loki_request_duration_seconds_bucket", route + ",le=\"+Inf\"",
-               static_cast<double>(count));
-    out.sample("loki_request_duration_seconds_sum", route,
-               static_cast<double>(m.nanoseconds.load()) / 1e9);
-    out.sample("loki_request_duration_seconds_count", route, static_cast<double>(count));
+    out.sample({{"route", route}, {"le", "+Inf"}}, count, "_bucket");
+    out.sample({{"route", route}}, static_cast<double>(m.nanoseconds.load()) / 1e9, "_sum");
+    out.sample({{"route", route}}, count, "_count");
   }
   out.family("skald_http_responses_total", "counter", "Answers by route and class of status.");
   for (std::size_t i = 0; i < routes().size(); ++i)
     for (std::size_t c = 1; c < 6; ++c)
-      if (const auto n = api.route_metrics[i]->by_class[c].load(); n > 0)
-        out.sample("skald_http_responses_total",
-                   std::string("route=\"") + routes()[i].path + "\",status=\"" + std::to_string(c) +
-                       "xx\"",
-                   static_cast<double>(n));
+      if (const std::uint64_t n = api.route_metrics[i]->by_class[c].load(); n > 0)
+        out.sample({{"route", routes()[i].path}, {"status", std::to_string(c) + "xx"}}, n);
 }
 
-void add_ingest(Exposition& out, const Ingest& ingest) {
+void add_ingest(MetricsText& out, const Ingest& ingest) {
   const IngestCounters& c = ingest.counters();
-  out.counter("loki_distributor_lines_received_total", "Entries accepted from clients.",
-              c.entries.load());
-  out.counter("loki_distributor_bytes_received_total", "Line bytes accepted from clients.",
-              c.bytes.load());
-  out.counter("skald_push_duplicates_total", "Entries that were repeated.", c.duplicates.load());
-  out.gauge("loki_ingester_memory_streams", "Active streams.", ingest.active_streams());
+  counter(out, "loki_distributor_lines_received_total", "Entries accepted from clients.",
+          c.entries.load());
+  counter(out, "loki_distributor_bytes_received_total", "Line bytes accepted from clients.",
+          c.bytes.load());
+  counter(out, "skald_push_duplicates_total", "Entries that were repeated.", c.duplicates.load());
+  gauge(out, "loki_ingester_memory_streams", "Active streams.", ingest.active_streams());
   out.family("loki_discarded_samples_total", "counter", "Entries refused, by reason.");
   for (std::size_t i = 0; i < c.refused.size(); ++i)
-    out.sample("loki_discarded_samples_total",
-               "reason=\"" + std::string(refusal_name(static_cast<Refusal>(i))) + "\"",
-               static_cast<double>(c.refused[i].load()));
+    out.sample({{"reason", refusal_name(static_cast<Refusal>(i))}}, c.refused[i].load());
 }
 
-void add_queries(Exposition& out, const QueryCounters& c) {
-  out.counter("skald_queries_total", "LogQL queries run.", c.queries.load());
-  out.counter("skald_queries_failed_total", "LogQL queries that failed.", c.failed.load());
-  out.counter("skald_query_bytes_total", "Line bytes looked at by queries.", c.bytes.load());
-  out.counter("skald_query_lines_total", "Lines looked at by queries.", c.lines.load());
-  out.counter("skald_query_entries_total", "Entries returned by queries.", c.entries.load());
+void add_queries(MetricsText& out, const QueryCounters& c) {
+  counter(out, "skald_queries_total", "LogQL queries run.", c.queries.load());
+  counter(out, "skald_queries_failed_total", "LogQL queries that failed.", c.failed.load());
+  counter(out, "skald_query_bytes_total", "Line bytes looked at by queries.", c.bytes.load());
+  counter(out, "skald_query_lines_total", "Lines looked at by queries.", c.lines.load());
+  counter(out, "skald_query_entries_total", "Entries returned by queries.", c.entries.load());
 }
 
 }  // namespace
 
 ServerResponse metrics(Call& call) {
-  Exposition out;
+  MetricsText out;
   out.family("skald_build_info", "gauge", "Version of this program.");
-  out.sample("skald_build_info", std::string("version=\"") + kSkaldVersion + "\"", 1);
+  out.sample({{"version", kSkaldVersion}}, 1U);
   out.one("process_start_time_seconds", "gauge", "Unix time at start.",
           static_cast<double>(call.api.started_ns) / 1e9);
   add_store(out, call.api.deps.store->stats());
@@ -153,7 +119,7 @@ ServerResponse metrics(Call& call) {
   add_routes(out, call.api);
   if (call.api.deps.more_metrics) call.api.deps.more_metrics(out.text());
   ServerResponse response = ServerResponse::text(200, std::move(out.text()));
-  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  response.content_type = base::kMetricsContentType;
   return response;
 }
 
