@@ -112,6 +112,8 @@ void AlertSet::restore(std::vector<Alert> alerts, const AlertTiming& timing,
                        std::int64_t saved_at_ns, std::int64_t now_ns, std::int64_t grace_ns) {
   const std::int64_t unseen_ns = std::max<std::int64_t>(now_ns - saved_at_ns, 0);
   for (Alert& alert : alerts) {
+    // What was told last may have been in a queue that ended with the process.
+    alert.last_sent_at_ns = 0;
     if (alert.state == AlertState::kPending) {
       const std::int64_t spent = saved_at_ns - alert.active_at_ns;
       const std::int64_t remaining = timing.for_ns - spent;

@@ -57,7 +57,8 @@ class AlertSet {
                               std::int64_t interval_ns);
 
   // After a restart: puts back what was saved at `saved_at_ns`. Time that nobody watched does not
-  // count as pending; what remains of `for` is at least `grace_ns` (if it was pending).
+  // count as pending; what remains of `for` is at least `grace_ns` (if it was pending). Firing and
+  // resolved alerts are told anew.
   void restore(std::vector<Alert> alerts, const AlertTiming& timing, std::int64_t saved_at_ns,
                std::int64_t now_ns, std::int64_t grace_ns);
 

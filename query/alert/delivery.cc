@@ -93,7 +93,10 @@ struct Delivery::Impl {
         return;
       }
       wake.wait_for(lock, std::chrono::nanoseconds(backoff), [&] { return stopping; });
-      if (stopping) return;
+      if (stopping) {
+        stats.dropped += batch.size();
+        return;
+      }
       backoff = std::min(backoff * 2, options.backoff_max_ns);
     }
   }
@@ -141,7 +144,8 @@ void Delivery::start() {
   impl_->thread = std::thread([impl = impl_.get()] { impl->loop(); });
 }
 
-void Delivery::stop() {
+void Delivery::stop(std::int64_t drain_ns) {
+  if (drain_ns > 0 && impl_->running) flush(drain_ns);
   {
     const std::lock_guard lock(impl_->mutex);
     impl_->stopping = true;
@@ -149,6 +153,12 @@ void Delivery::stop() {
   impl_->wake.notify_all();
   impl_->transport->cancel();
   if (impl_->thread.joinable()) impl_->thread.join();
+  const std::lock_guard lock(impl_->mutex);
+  if (!impl_->queue.empty())
+    spdlog::warn("{}: {} items were not sent before the stop", impl_->stats.name,
+                 impl_->queue.size());
+  impl_->stats.dropped += impl_->queue.size();
+  impl_->queue.clear();
 }
 
 void Delivery::push(std::vector<DeliveryItem> items) {

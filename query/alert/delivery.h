@@ -48,7 +48,9 @@ class Delivery {
   Delivery(DeliveryOptions options, std::unique_ptr<net::HttpTransport> transport);
   ~Delivery();  // stops
   void start();
-  void stop();  // ends the exchange under way; what is queued is lost
+  // Goes on sending for at most `drain_ns`, then ends the exchange under way. What could not be
+  // sent is counted as dropped, and logged.
+  void stop(std::int64_t drain_ns = 0);
   void push(std::vector<DeliveryItem> items);
   bool flush(std::int64_t timeout_ns);  // false: not empty in time
   DeliveryStats stats() const;

@@ -6,6 +6,8 @@
 #include <set>
 
 #include "query/alert/limits.h"
+#include "query/logql/parser.h"
+#include "query/logql/printer.h"
 
 namespace skald::query::alert {
 namespace {
@@ -15,6 +17,18 @@ std::string identity(const Rule& rule) {
   for (const auto& [name, value] : rule.labels)
     out.append("\xff").append(name).append("\xfe").append(value);
   return out;
+}
+
+std::uint64_t spread_of(const GroupKey& key, const RuleGroup& group) {
+  std::string text;
+  if (!group.rules.empty()) {
+    if (const auto expr = logql::parse(group.rules.front().expr); expr.ok())
+      logql::for_each_range(**expr, [&text](const logql::LogRange& range) {
+        if (text.empty()) text = logql::to_string(logql::LogSelector{range.selector.matchers, {}});
+      });
+  }
+  if (text.empty()) text = key.space + '/' + key.name;
+  return model::Labels{{"selector", text}, {"tenant", key.tenant}}.hash();
 }
 
 double seconds_since(const base::Clock& clock, std::int64_t start_ns) {
@@ -29,7 +43,10 @@ Group::Work::Work(Rule r)
       annotations(rule.alert, rule.annotations) {}
 
 Group::Group(GroupKey key, RuleGroup rules, GroupSettings settings)
-    : key_(std::move(key)), definition_(std::move(rules)), settings_(std::move(settings)) {
+    : key_(std::move(key)),
+      definition_(std::move(rules)),
+      settings_(std::move(settings)),
+      spread_(spread_of(key_, definition_)) {
   for (Rule rule : definition_.rules) {
     rule.labels.insert(definition_.labels.begin(), definition_.labels.end());
     rules_.push_back(std::make_unique<Work>(std::move(rule)));
@@ -37,10 +54,8 @@ Group::Group(GroupKey key, RuleGroup rules, GroupSettings settings)
 }
 
 std::int64_t Group::next_slot(std::int64_t now_ns) const {
-  const model::Labels name{{"file", key_.tenant + "/" + key_.space}, {"name", key_.name}};
   const std::int64_t interval = settings_.interval_ns;
-  std::int64_t offset =
-      static_cast<std::int64_t>(name.hash() % static_cast<std::uint64_t>(interval));
+  std::int64_t offset = static_cast<std::int64_t>(spread_ % static_cast<std::uint64_t>(interval));
   offset -= offset % base::kNsPerMs;  // samples carry milliseconds
   const std::int64_t adjusted = now_ns - offset;
   std::int64_t base = adjusted - adjusted % interval;

@@ -86,7 +86,8 @@ class Group {
   const GroupSettings& settings() const noexcept { return settings_; }
 
   // The first instant after `now_ns` at which this group is due: multiples of its interval, moved
-  // by an offset that its name decides, so that groups do not all run at once.
+  // by an offset that its tenant and first selector decide. So groups do not all run at once, and
+  // those that look at the same streams ask at the same instant and share what they ask.
   std::int64_t next_slot(std::int64_t now_ns) const;
 
   // `wall` is read to time the evaluation; `slot_ns` is the instant asked about.
@@ -131,7 +132,8 @@ class Group {
   const GroupKey key_;
   const RuleGroup definition_;
   const GroupSettings settings_;
-  mutable std::mutex mutex_;  // guards the members below, and the changing parts of Work
+  const std::uint64_t spread_;  // of slots over the interval
+  mutable std::mutex mutex_;    // guards the members below, and the changing parts of Work
   std::vector<std::unique_ptr<Work>> rules_;
   GroupCounters counters_;
 };

@@ -250,6 +250,11 @@ std::shared_ptr<Group> Ruler::Impl::take_due(std::int64_t now_ns, std::int64_t& 
 }
 
 void Ruler::Impl::run(const std::shared_ptr<Group>& group, std::int64_t slot_ns) {
+  const std::int64_t late_ns = std::max<std::int64_t>(deps.clock->wall_ns() - slot_ns, 0);
+  late_sum_ns += static_cast<std::uint64_t>(late_ns);
+  ++starts;
+  for (std::int64_t most = late_max_ns; late_ns > most;)
+    if (late_max_ns.compare_exchange_weak(most, late_ns)) break;
   deliver(*group, group->evaluate(slot_ns, memo, deps.query, *deps.clock));
 }
 
@@ -383,8 +388,15 @@ void Ruler::stop() {
   for (auto& thread : impl_->threads) thread.join();
   impl_->threads.clear();
   static_cast<void>(impl_->write_state());  // logged
-  for (const auto& notifier : impl_->notifiers) notifier->stop();
-  for (const auto& writer : impl_->writers) writer->stop();
+  impl_->stop_deliveries();
+}
+
+// All of them go on sending meanwhile, so that one deadline is enough for all.
+void Ruler::Impl::stop_deliveries() {
+  const std::int64_t deadline = base::Clock::system().monotonic_ns() + options.drain_timeout_ns;
+  for (auto* deliveries : {&notifiers, &writers})
+    for (const auto& delivery : *deliveries)
+      delivery->stop(std::max<std::int64_t>(deadline - base::Clock::system().monotonic_ns(), 0));
 }
 
 base::Status Ruler::reload() { return impl_->load(false); }

@@ -55,7 +55,9 @@ struct RulerOptions {
   // State of alerts
   std::int64_t resend_delay_ns = 60 * base::kNsPerSecond;
   std::int64_t for_outage_tolerance_ns = 3600 * base::kNsPerSecond;
-  std::int64_t for_grace_period_ns = 0;
+  std::int64_t for_grace_period_ns = 600 * base::kNsPerSecond;  // as Prometheus
+  // At stop: what is queued for Alertmanagers and receivers may still be sent for this long.
+  std::int64_t drain_timeout_ns = 5 * base::kNsPerSecond;
   std::int64_t state_save_interval_ns = 15 * base::kNsPerSecond;
   // Alertmanager
   std::string external_url;  // Grafana's, for links

@@ -272,6 +272,7 @@ void read_block(Block& block, RulerOptions& options, base::Status& status) {
   block.block("remote_write", [&](Block& b) { read_remote_write(b, options, status); });
   block.duration("query_offset", options.query_offset_ns);
   block.duration("query_timeout", options.query_timeout_ns);
+  block.duration("drain_timeout", options.drain_timeout_ns);
   block.flag("store_recorded_series", options.store_recorded);
   block.count("evaluation_threads", options.threads);
   block.ignore({"rule_path", "enable_alertmanager_v2", "alertmanager_refresh_interval",

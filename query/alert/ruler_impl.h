@@ -53,6 +53,7 @@ struct Ruler::Impl {
   void deliver(const Group& group, GroupOutput out);
   void store_samples(const std::string& tenant, const std::vector<RecordedSample>& samples);
   void evaluator_loop();
+  void stop_deliveries();
   void upkeep_loop();
 
   RulerOptions options;
@@ -72,6 +73,9 @@ struct Ruler::Impl {
   std::vector<std::thread> threads;
   std::int64_t next_poll_ns = 0, next_save_ns = 0;
   std::atomic<std::uint64_t> store_failures{0}, stored_samples{0}, state_failures{0};
+  // How long after the instant they were due groups began.
+  std::atomic<std::uint64_t> starts{0}, late_sum_ns{0};
+  std::atomic<std::int64_t> late_max_ns{0};
   std::mutex load_mutex;  // one reload at a time; guards last_findings
   std::string last_findings;
 

@@ -1,51 +1,13 @@
 // The ruler's part of /metrics, with the names Loki's dashboards and alerts know.
 #include <functional>
 
-#include "proto/gotext/number.h"
+#include "proto/base/metrics_text.h"
 #include "query/alert/ruler_impl.h"
 
 namespace skald::query::alert {
 namespace {
 
-std::string label_text(std::string_view value) {
-  std::string out;
-  for (const char c : value) {
-    if (c == '\\' || c == '"') out += '\\';
-    if (c == '\n')
-      out += "\\n";
-    else
-      out += c;
-  }
-  return out;
-}
-
-class Writer {
- public:
-  explicit Writer(std::string& out) : out_(out) {}
-  void head(const char* name, const char* type, const char* help) {
-    name_ = name;
-    out_.append("# HELP ").append(name).append(" ").append(help).append("\n");
-    out_.append("# TYPE ").append(name).append(" ").append(type).append("\n");
-  }
-  void value(std::initializer_list<std::pair<const char*, std::string_view>> labels, double v,
-             const char* suffix = "") {
-    out_.append(name_).append(suffix);
-    bool first = true;
-    for (const auto& [name, text] : labels) {
-      out_.append(first ? "{" : ",").append(name).append("=\"");
-      out_.append(label_text(text)).append("\"");
-      first = false;
-    }
-    if (!first) out_ += '}';
-    out_ += ' ';
-    gotext::append_float(out_, v, 'g', -1);
-    out_ += '\n';
-  }
-
- private:
-  std::string& out_;
-  const char* name_ = "";
-};
+using base::MetricsText;
 
 struct GroupRow {
   GroupKey key;
@@ -56,12 +18,12 @@ struct GroupRow {
 
 double number(std::uint64_t n) { return static_cast<double>(n); }
 
-void append_groups(Writer& w, const std::vector<GroupRow>& rows) {
+void append_groups(MetricsText& w, const std::vector<GroupRow>& rows) {
   const auto each = [&](const char* name, const char* type, const char* help,
                         const std::function<double(const GroupRow&)>& get) {
-    w.head(name, type, help);
+    w.family(name, type, help);
     for (const GroupRow& row : rows)
-      w.value({{"user", row.key.tenant}, {"rule_group", row.key.path()}}, get(row));
+      w.sample({{"user", row.key.tenant}, {"rule_group", row.key.path()}}, get(row));
   };
   each("loki_prometheus_rule_evaluations_total", "counter", "The total number of rule evaluations.",
        [](const GroupRow& r) { return number(r.counters.evaluations); });
@@ -87,8 +49,8 @@ void append_groups(Writer& w, const std::vector<GroupRow>& rows) {
   each("loki_prometheus_last_evaluation_samples", "gauge",
        "The number of samples returned during the last rule group evaluation.",
        [](const GroupRow& r) { return number(r.counters.samples); });
-  w.head("loki_prometheus_rule_group_duration_seconds", "summary",
-         "The duration of rule group evaluations.");
+  w.family("loki_prometheus_rule_group_duration_seconds", "summary",
+           "The duration of rule group evaluations.");
   std::map<std::string, std::pair<double, std::uint64_t>> by_tenant;
   std::uint64_t template_failures = 0;
   for (const GroupRow& row : rows) {
@@ -98,19 +60,19 @@ void append_groups(Writer& w, const std::vector<GroupRow>& rows) {
     template_failures += row.counters.template_failures;
   }
   for (const auto& [tenant, totals] : by_tenant) {
-    w.value({{"user", tenant}}, totals.first, "_sum");
-    w.value({{"user", tenant}}, number(totals.second), "_count");
+    w.sample({{"user", tenant}}, totals.first, "_sum");
+    w.sample({{"user", tenant}}, number(totals.second), "_count");
   }
-  w.head("prometheus_template_text_expansion_failures_total", "counter",
-         "The total number of template text expansion failures.");
-  w.value({}, number(template_failures));
+  w.family("prometheus_template_text_expansion_failures_total", "counter",
+           "The total number of template text expansion failures.");
+  w.sample({}, number(template_failures));
 }
 
-void append_notifiers(Writer& w, const std::vector<DeliveryStats>& all) {
+void append_notifiers(MetricsText& w, const std::vector<DeliveryStats>& all) {
   const auto each = [&](const char* name, const char* type, const char* help,
                         const std::function<double(const DeliveryStats&)>& get) {
-    w.head(name, type, help);
-    for (const DeliveryStats& stats : all) w.value({{"alertmanager", stats.name}}, get(stats));
+    w.family(name, type, help);
+    for (const DeliveryStats& stats : all) w.sample({{"alertmanager", stats.name}}, get(stats));
   };
   each("loki_prometheus_notifications_sent_total", "counter", "Total number of alerts sent.",
        [](const DeliveryStats& s) { return number(s.sent); });
@@ -126,19 +88,19 @@ void append_notifiers(Writer& w, const std::vector<DeliveryStats>& all) {
   each("loki_prometheus_notifications_queue_capacity", "gauge",
        "The capacity of the alert notifications queue.",
        [](const DeliveryStats& s) { return number(s.queue_max); });
-  w.head("loki_prometheus_notifications_latency_seconds", "summary",
-         "Latency of requests to an Alertmanager.");
+  w.family("loki_prometheus_notifications_latency_seconds", "summary",
+           "Latency of requests to an Alertmanager.");
   for (const DeliveryStats& stats : all) {
-    w.value({{"alertmanager", stats.name}}, stats.seconds_total, "_sum");
-    w.value({{"alertmanager", stats.name}}, number(stats.requests), "_count");
+    w.sample({{"alertmanager", stats.name}}, stats.seconds_total, "_sum");
+    w.sample({{"alertmanager", stats.name}}, number(stats.requests), "_count");
   }
 }
 
-void append_writers(Writer& w, const std::vector<DeliveryStats>& all) {
+void append_writers(MetricsText& w, const std::vector<DeliveryStats>& all) {
   const auto each = [&](const char* name, const char* type, const char* help,
                         const std::function<double(const DeliveryStats&)>& get) {
-    w.head(name, type, help);
-    for (const DeliveryStats& stats : all) w.value({{"remote_name", stats.name}}, get(stats));
+    w.family(name, type, help);
+    for (const DeliveryStats& stats : all) w.sample({{"remote_name", stats.name}}, get(stats));
   };
   each("loki_ruler_remote_write_samples_total", "counter", "Samples a receiver has taken.",
        [](const DeliveryStats& s) { return number(s.sent); });
@@ -166,35 +128,43 @@ void Ruler::append_metrics(std::string& out) const {
   std::vector<DeliveryStats> notifiers, writers;
   for (const auto& notifier : impl_->notifiers) notifiers.push_back(notifier->stats());
   for (const auto& writer : impl_->writers) writers.push_back(writer->stats());
-  Writer w(out);
+  MetricsText w;
   append_groups(w, rows);
-  w.head("loki_ruler_config_last_reload_successful", "gauge",
-         "1 if every rule file of the tenant loaded, else 0.");
+  w.family("loki_ruler_config_last_reload_successful", "gauge",
+           "1 if every rule file of the tenant loaded, else 0.");
   for (const auto& [tenant, reload] : reloads)
-    w.value({{"user", tenant}}, reload.successful ? 1 : 0);
-  w.head("loki_ruler_config_last_reload_successful_seconds", "gauge",
-         "Timestamp of the last successful load of the tenant's rule files.");
+    w.sample({{"user", tenant}}, reload.successful ? 1U : 0U);
+  w.family("loki_ruler_config_last_reload_successful_seconds", "gauge",
+           "Timestamp of the last successful load of the tenant's rule files.");
   for (const auto& [tenant, reload] : reloads)
-    w.value({{"user", tenant}}, reload.last_success_seconds);
-  w.head("loki_ruler_config_updates_total", "counter", "Total number of rule changes.");
-  for (const auto& [tenant, reload] : reloads) w.value({{"user", tenant}}, number(reload.updates));
-  w.head("loki_ruler_config_findings", "gauge", "Findings in rule files that did not load.");
+    w.sample({{"user", tenant}}, reload.last_success_seconds);
+  w.family("loki_ruler_config_updates_total", "counter", "Total number of rule changes.");
+  for (const auto& [tenant, reload] : reloads) w.sample({{"user", tenant}}, number(reload.updates));
+  w.family("loki_ruler_config_findings", "gauge", "Findings in rule files that did not load.");
   for (const auto& [tenant, reload] : reloads)
-    w.value({{"user", tenant}}, number(reload.errors.size()));
+    w.sample({{"user", tenant}}, number(reload.errors.size()));
   append_notifiers(w, notifiers);
   append_writers(w, writers);
-  w.head("loki_ruler_queries_total", "counter",
-         "Queries the ruler needed: asked of the engine, or shared with another rule.");
-  w.value({{"kind", "asked"}}, number(impl_->memo.asked()));
-  w.value({{"kind", "shared"}}, number(impl_->memo.shared()));
-  w.head("loki_ruler_recorded_samples_stored_total", "counter",
-         "Samples of recording rules appended to this store.");
-  w.value({}, number(impl_->stored_samples));
-  w.head("loki_ruler_recorded_samples_store_failures_total", "counter",
-         "Appends of recorded samples that failed.");
-  w.value({}, number(impl_->store_failures));
-  w.head("loki_ruler_state_failures_total", "counter", "Failures to read or write the state file.");
-  w.value({}, number(impl_->state_failures));
+  w.family("loki_ruler_queries_total", "counter",
+           "Queries the ruler needed: asked of the engine, or shared with another rule.");
+  w.sample({{"kind", "asked"}}, number(impl_->memo.asked()));
+  w.sample({{"kind", "shared"}}, number(impl_->memo.shared()));
+  w.family("loki_ruler_start_delay_seconds", "summary",
+           "How long after the instant they were due groups began.");
+  w.sample({}, static_cast<double>(impl_->late_sum_ns) / 1e9, "_sum");
+  w.sample({}, number(impl_->starts), "_count");
+  w.family("loki_ruler_start_delay_seconds_max", "gauge", "The longest of these since the start.");
+  w.sample({}, static_cast<double>(impl_->late_max_ns) / 1e9);
+  w.family("loki_ruler_recorded_samples_stored_total", "counter",
+           "Samples of recording rules appended to this store.");
+  w.sample({}, number(impl_->stored_samples));
+  w.family("loki_ruler_recorded_samples_store_failures_total", "counter",
+           "Appends of recorded samples that failed.");
+  w.sample({}, number(impl_->store_failures));
+  w.family("loki_ruler_state_failures_total", "counter",
+           "Failures to read or write the state file.");
+  w.sample({}, number(impl_->state_failures));
+  out += w.text();
 }
 
 }  // namespace skald::query::alert

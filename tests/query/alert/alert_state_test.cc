@@ -120,5 +120,15 @@ TEST(AlertState, RestoredFiringAlertResolvesAndIsTold) {
   EXPECT_EQ(told[0].resolved_at_ns, 110 * kMinute);
 }
 
+TEST(AlertState, RestoredFiringAlertIsToldAtOnceBecauseTheQueueIsLost) {
+  AlertSet before;
+  ASSERT_TRUE(before.update({candidate("a")}, {0, 0}, 100 * kMinute, 0).ok());
+  AlertSet after;
+  after.restore(before.take_due(100 * kMinute, 10 * kMinute, kMinute), {0, 0}, 100 * kMinute,
+                101 * kMinute, 0);
+  ASSERT_TRUE(after.update({candidate("a")}, {0, 0}, 101 * kMinute, 0).ok());
+  EXPECT_EQ(after.take_due(101 * kMinute, 10 * kMinute, kMinute).size(), 1U);
+}
+
 }  // namespace
 }  // namespace skald::query::alert

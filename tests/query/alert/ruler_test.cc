@@ -203,6 +203,7 @@ TEST_F(RulerTest, ForSurvivesARestart) {
   - {alert: A, expr: 'count_over_time({app="a"}[1m]) > 0', for: 10m}
 )");
   result_ = kHigh;
+  options_.for_grace_period_ns = 0;
   open();
   pass(9 * 60);
   EXPECT_EQ(wire_.count("/api/v2/alerts"), 0U);
@@ -215,6 +216,24 @@ TEST_F(RulerTest, ForSurvivesARestart) {
   EXPECT_EQ(wire_.count("/api/v2/alerts"), 0U);
   pass(60);
   EXPECT_EQ(wire_.count("/api/v2/alerts"), 1U);
+}
+
+TEST_F(RulerTest, ARestoredAlertWaitsTheGracePeriodAsInPrometheus) {
+  write("r.yaml", R"(groups:
+- name: g
+  rules:
+  - {alert: A, expr: 'count_over_time({app="a"}[1m]) > 0', for: 20m}
+)");
+  result_ = kHigh;
+  open();
+  pass(19 * 60);
+  ruler_->stop();
+  ruler_.reset();
+  open();
+  pass(9 * 60);  // one minute was left of `for`; the grace period of ten minutes is longer
+  EXPECT_EQ(wire_.count("/api/v2/alerts"), 0U);
+  pass(2 * 60);
+  EXPECT_GE(wire_.count("/api/v2/alerts"), 1U);
 }
 
 TEST_F(RulerTest, DamagedStateIsSetAsideAndReported) {
@@ -297,6 +316,57 @@ TEST_F(RulerTest, SharesOneQueryBetweenThresholds) {
   EXPECT_THAT(body, HasSubstr("\"alertname\":\"A\""));
   EXPECT_THAT(body, HasSubstr("\"alertname\":\"B\""));
   EXPECT_THAT(body, Not(HasSubstr("\"alertname\":\"C\"")));
+}
+
+TEST_F(RulerTest, SharesOneQueryBetweenGroupsOverTheSameStreams) {
+  for (const char* name : {"a.yaml", "b.yaml", "c.yaml"})
+    write(name, "groups: [{name: g, rules: [{alert: A, expr: 'sum(rate({a=\"b\"}[1m])) > 1'}]}]\n");
+  open();
+  pass(15);
+  EXPECT_EQ(queries_, 1);
+}
+
+TEST_F(RulerTest, StaggersGroupsOverDifferentStreams) {
+  std::string file = "groups:\n";
+  for (int i = 0; i < 60; ++i)
+    file += "- {name: g" + std::to_string(i) + ", rules: [{record: r, expr: 'rate({a=\"" +
+            std::to_string(i) + "\"}[1m])'}]}\n";
+  write("r.yaml", file);
+  open();
+  int busiest = 0;
+  for (int second = 0; second < 15; ++second) {
+    const int before = queries_;
+    pass(1);
+    busiest = std::max(busiest, queries_ - before);
+  }
+  EXPECT_EQ(queries_, 60);
+  EXPECT_LE(busiest, 15);
+}
+
+TEST_F(RulerTest, SendsWhatIsQueuedBeforeItStops) {
+  write("r.yaml", "groups: [{name: g, rules: [{record: r, expr: 'rate({a=\"b\"}[1m])'}]}]\n");
+  result_ = kHigh;
+  wire_.failures_left = 2;
+  open();
+  clock_.advance_ns(15 * kSecond);
+  ruler_->run_due();
+  ruler_->stop();
+  EXPECT_EQ(wire_.count("/api/v1/write"), 1U);
+}
+
+TEST_F(RulerTest, StopsInTimeAndCountsWhatATargetDidNotTake) {
+  write("r.yaml", "groups: [{name: g, rules: [{record: r, expr: 'rate({a=\"b\"}[1m])'}]}]\n");
+  result_ = kHigh;
+  wire_.failures_left = 1'000'000;
+  options_.drain_timeout_ns = 50 * base::kNsPerMs;
+  open();
+  clock_.advance_ns(15 * kSecond);
+  ruler_->run_due();
+  ruler_->stop();
+  std::string metrics;
+  ruler_->append_metrics(metrics);
+  EXPECT_THAT(metrics, HasSubstr("loki_ruler_remote_write_samples_dropped_total{remote_name=\""
+                                 "http://prom:9090/api/v1/write\"} 1\n"));
 }
 
 // Reads a WriteRequest: "name=value,...@ms value" per sample.
