@@ -112,6 +112,14 @@ bool KnownFiles::has_unclaimed(const std::string& path) const {
   return false;
 }
 
+bool KnownFiles::has_bare(const std::string& path) const {
+  const auto [from, to] = by_path_.equal_range(path);
+  return std::any_of(from, to, [this](const auto& entry) {
+    const KnownFile& file = files_[entry.second];
+    return !file.imported && file.id.head_size == 0;
+  });
+}
+
 std::int64_t KnownFiles::seen_ns(const std::string& path) const {
   std::int64_t seen = 0;
   const auto [from, to] = by_path_.equal_range(path);
@@ -160,7 +168,7 @@ bool FileSet::is_copy_of_live_file(const std::string& path, int fd) {
 
 // What happened to `path` while we were not running: its older generations lie beside it.
 void FileSet::recover(const std::string& path, std::size_t target) {
-  if (!known_.has_unclaimed(path)) return;
+  if (!known_.has_unclaimed(path) && !known_.has_bare(path)) return;
   Source* const current = at_path(path);
   // Generations we never saw were made after the newest one we knew. If that one still is the
   // current file, there are none.
@@ -172,8 +180,9 @@ void FileSet::recover(const std::string& path, std::size_t target) {
   const std::int64_t seen_ns = known_.seen_ns(path);
   std::uint64_t last = 0;
   for (Generation& generation : generations) {
-    const bool unread = newest_ns > 0 ? generation.created_ns >= newest_ns
-                                      : seen_ns > 0 && generation.modified_ns >= seen_ns;
+    const bool unread = newest_ns > 0
+                            ? generation.created_ns >= newest_ns
+                            : seen_ns > 0 && generation.modified_ns >= seen_ns - kFileTimeSlackNs;
     Source* const source = resume_generation(generation, path, target, unread && !current_is_known);
     if (source == nullptr) continue;
     source->predecessor = last;
@@ -193,10 +202,11 @@ bool FileSet::is_known(Generation& generation, const std::string& path) {
 }
 
 // A name may be rotated twice between two looks of ours: what was made after `before` and is no
-// source yet is a generation nobody has read. Returns the last one's number, or before's.
-std::uint64_t FileSet::adopt_missed(const std::string& path, std::size_t target,
-                                    const Source& before, bool was_cut) {
-  std::uint64_t last = before.number;
+// source yet is a generation nobody has read. They are read behind `predecessor`; returns the last
+// one's number, or the predecessor.
+std::uint64_t FileSet::adopt_missed(const Source& before, std::uint64_t predecessor, bool was_cut) {
+  const std::string& path = before.path;
+  std::uint64_t last = predecessor;
   for (Generation& generation : generations_of(path)) {
     if (generation.created_ns < before.successor_ns || by_key_.contains(generation.key)) continue;
     if (!is_rotators_name(name_of(generation.path), name_of(path))) continue;
@@ -208,7 +218,7 @@ std::uint64_t FileSet::adopt_missed(const std::string& path, std::size_t target,
         (was_cut || generation.size > 0) && is_copy_of_live_file(generation.path, fd);
     ::close(fd);
     if (is_copy) continue;
-    Source* const source = resume_generation(generation, path, target, true);
+    Source* const source = resume_generation(generation, path, before.target, true);
     if (source == nullptr) continue;
     source->predecessor = last;
     last = source->number;
@@ -221,7 +231,9 @@ void FileSet::learn(std::vector<KnownFile> files) {
   fresh.add(std::move(files));
   for (auto& [number, source] : sources_) {
     if (!open_source(*source)) continue;
-    const std::size_t index = fresh.find(source->key, source->path, source->fd, source->size);
+    std::size_t index = fresh.find(source->key, source->path, source->fd, source->size);
+    if (index == KnownFiles::kNone)  // a copy of what the store has, whose inode it does not know
+      index = fresh.find_content(source->path, source->fd, source->size);
     if (index != KnownFiles::kNone) {
       const KnownFile known = fresh.claim(index);
       source->id = known.id;
@@ -235,6 +247,24 @@ void FileSet::learn(std::vector<KnownFile> files) {
   std::vector<std::pair<std::string, std::size_t>> paths;
   for (const auto& [path, source] : by_path_) paths.emplace_back(path, source->target);
   for (const auto& [path, target] : paths) recover(path, target);
+}
+
+// A file that was empty whenever we looked may have been written, copied and cut meanwhile: there
+// were no bytes to tell its lives apart by. True: they were looked for, the file has another turn.
+bool FileSet::adopt_lives(Source& source) {
+  struct stat st {};
+  if (::fstat(source.fd, &st) != 0) return false;
+  source.size = static_cast<std::uint64_t>(st.st_size);
+  source.modified_ns = modified_ns_of(st);
+  if (source.size == 0 && source.modified_ns <= source.successor_ns) return false;
+  source.bare = source.size == 0;
+  if (!head_matches(source.fd, source.id)) source.id.head_size = 0;  // of a life that is over
+  if (at_path(source.path) == &source)
+    source.predecessor = adopt_missed(source, source.predecessor, true);
+  source.successor_ns = std::max(source.successor_ns, modified_ns_of(st));
+  load_prints(source);
+  queue(source);
+  return true;
 }
 
 Source* FileSet::resume_generation(Generation& generation, const std::string& path,
@@ -255,6 +285,7 @@ Source* FileSet::resume_generation(Generation& generation, const std::string& pa
   source->at = generation.path;
   source->target = target;
   source->size = generation.size;
+  source->modified_ns = generation.modified_ns;
   source->fd = fd;
   source->rotated = true;
   ++rotated_count_;

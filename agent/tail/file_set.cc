@@ -143,8 +143,7 @@ void FileSet::look_at(const std::string& path) {
     return;
   }
   if (const auto it = by_key_.find(key_of(st)); it != by_key_.end()) {
-    seen_again(*it->second, path, static_cast<std::uint64_t>(st.st_size),
-               static_cast<std::uint64_t>(st.st_nlink));
+    seen_again(*it->second, path, st);
     return;
   }
   for (std::size_t i = 0; i < targets_.size(); ++i)
@@ -157,8 +156,7 @@ void FileSet::discover(const std::string& path, std::size_t target) {
   if (!S_ISREG(st.st_mode)) return;
   const FileKey key = key_of(st);
   if (const auto it = by_key_.find(key); it != by_key_.end())
-    return seen_again(*it->second, path, static_cast<std::uint64_t>(st.st_size),
-                      static_cast<std::uint64_t>(st.st_nlink));
+    return seen_again(*it->second, path, st);
   if (is_compressed_name(path)) {
     if (warned_.insert(path).second)
       owner_.on_warning(path + ": compressed, not tailed (its lines were read before)");
@@ -172,7 +170,7 @@ void FileSet::discover(const std::string& path, std::size_t target) {
     return;
   }
   // It had this name then, so what comes after it under the name is younger than its last byte.
-  const std::int64_t modified_ns = st.st_mtim.tv_sec * base::kNsPerSecond + st.st_mtim.tv_nsec;
+  const std::int64_t modified_ns = modified_ns_of(st);
   const int fd = open_for_reading(path);
   if (fd < 0) {
     if (errno != ENOENT && warned_.insert(path).second)
@@ -192,6 +190,7 @@ void FileSet::discover(const std::string& path, std::size_t target) {
   source->size = static_cast<std::uint64_t>(st.st_size);
   source->fd = fd;
   source->successor_ns = std::max(created_ns_of(fd), modified_ns);
+  source->modified_ns = modified_ns;
   add_source(std::move(source));
 }
 
@@ -217,7 +216,7 @@ void FileSet::add_source(std::unique_ptr<Source> source) {
   by_path_[path] = now;
   const bool is_first = recovered_.insert(path).second;
   if (before != nullptr)
-    now->predecessor = adopt_missed(path, target, *before, false);
+    now->predecessor = adopt_missed(*before, before->number, false);
   else if (is_first)
     recover(path, target);
 }
@@ -251,6 +250,7 @@ Source& FileSet::start_source(std::unique_ptr<Source> owned, const KnownFile* kn
     source.id.key = source.key;
     source.id.birth = static_cast<std::uint64_t>(std::max<std::int64_t>(1, clock_.wall_ns()));
   }
+  source.bare = source.size == 0;
   load_prints(source);
   ++open_count_;
   by_key_[source.key] = &source;
@@ -261,8 +261,8 @@ Source& FileSet::start_source(std::unique_ptr<Source> owned, const KnownFile* kn
 }
 
 // A file we have was met under `path`.
-void FileSet::seen_again(Source& source, const std::string& path, std::uint64_t size,
-                         std::uint64_t links) {
+void FileSet::seen_again(Source& source, const std::string& path, const struct stat& st) {
+  const auto size = static_cast<std::uint64_t>(st.st_size);
   source.at = path;
   if (path == source.path) {
     if (Source* other = at_path(path); other != nullptr && other != &source)
@@ -276,17 +276,20 @@ void FileSet::seen_again(Source& source, const std::string& path, std::uint64_t 
     set_rotated(*here, "");  // renamed over another file of ours
   }
   if (path != source.path && at_path(source.path) == &source) {
-    struct stat st {};
-    if (::stat(source.path.c_str(), &st) != 0 || key_of(st) != source.key)
+    struct stat other {};
+    if (::stat(source.path.c_str(), &other) != 0 || key_of(other) != source.key)
       set_rotated(source, path);
     else
       source.at = source.path;  // two names of one file
   }
-  source.unlinked = links == 0;
+  source.unlinked = st.st_nlink == 0;
   if (size != source.size) source.changed_ns = clock_.monotonic_ns();
   source.size = size;
   if (source.id.head_size == 0 && size > 0 && source.fd >= 0) load_prints(source);
-  if (source.size != source.offset) queue(source);
+  // Cut and written to the same size again is told by the time alone.
+  const bool is_touched = modified_ns_of(st) != source.modified_ns;
+  source.modified_ns = modified_ns_of(st);
+  if (source.size != source.offset || is_touched) queue(source);
 }
 
 void FileSet::set_rotated(Source& source, std::string at) {
@@ -340,8 +343,15 @@ bool FileSet::read_turn() {
     }
     return true;
   }
+  if (source->bare && adopt_lives(*source)) return true;
+  // Later reads compare the bytes before the offset; before the first one there are none.
+  if (source->offset == 0 && !head_matches(source->fd, source->id)) {
+    replaced(*source);
+    return true;
+  }
   const std::uint64_t offset_before = source->offset;
   const LineReader::Outcome outcome = reader_.read(*source, owner_);
+  source->bare = source->bare && source->offset == 0;
   if (source->offset != offset_before) source->changed_ns = clock_.monotonic_ns();
   switch (outcome) {
     case LineReader::Outcome::kMore: queue(*source); return true;
@@ -374,7 +384,7 @@ void FileSet::replaced(Source& source) {
   struct stat st {};
   if (::fstat(next->fd, &st) == 0) {
     next->size = static_cast<std::uint64_t>(st.st_size);
-    next->successor_ns = st.st_mtim.tv_sec * base::kNsPerSecond + st.st_mtim.tv_nsec;
+    next->successor_ns = next->modified_ns = modified_ns_of(st);
   }
   next->predecessor = source.number;
   if (next->rotated) ++rotated_count_;
@@ -415,7 +425,7 @@ void FileSet::replaced(Source& source) {
   queue(started);
   if (!was_current) return;
   by_path_[path] = &started;
-  if (has_copy) started.predecessor = adopt_missed(path, started.target, source, true);
+  if (has_copy) started.predecessor = adopt_missed(source, source.number, true);
 }
 
 void FileSet::finish(Source& source) {

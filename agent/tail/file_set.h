@@ -69,6 +69,9 @@ class KnownFiles {
   std::size_t find_content(const std::string& path, int fd, std::uint64_t size) const;
   KnownFile claim(std::size_t index);
   bool has_unclaimed(const std::string& path) const;  // of this path, or of no known path
+  // Whether one of this path was saved before it had a byte: what lies under the name now may be
+  // another life, and its first one a copy beside it.
+  bool has_bare(const std::string& path) const;
   // Wall time until which the unclaimed files of `path` were surely read; 0: none of them.
   std::int64_t seen_ns(const std::string& path) const;
   std::vector<KnownFile> unclaimed() const;
@@ -158,7 +161,7 @@ class FileSet {
   void add_source(std::unique_ptr<Source> source);
   void load_prints(Source& source);
   Source& start_source(std::unique_ptr<Source> source, const KnownFile* known);
-  void seen_again(Source& source, const std::string& path, std::uint64_t size, std::uint64_t links);
+  void seen_again(Source& source, const std::string& path, const struct stat& st);
   void set_rotated(Source& source, std::string at);
   void name_lost(const std::string& path);
   void replaced(Source& source);
@@ -176,8 +179,8 @@ class FileSet {
   bool is_copy_of_live_file(const std::string& path, int fd);
   void recover(const std::string& path, std::size_t target);
   bool is_known(Generation& generation, const std::string& path);
-  std::uint64_t adopt_missed(const std::string& path, std::size_t target, const Source& before,
-                             bool was_cut);
+  std::uint64_t adopt_missed(const Source& before, std::uint64_t predecessor, bool was_cut);
+  bool adopt_lives(Source& source);
   Source* resume_generation(Generation& generation, const std::string& path, std::size_t target,
                             bool unread);
 

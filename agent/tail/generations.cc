@@ -125,6 +125,10 @@ std::int64_t created_ns_of(int fd) noexcept {
   return created_ns_of(st);
 }
 
+std::int64_t modified_ns_of(const struct stat& st) noexcept {
+  return st.st_mtim.tv_sec * base::kNsPerSecond + st.st_mtim.tv_nsec;
+}
+
 bool is_rotators_name(std::string_view name, std::string_view base) noexcept {
   if (!is_rotation_name(name, base)) return false;
   const std::string_view suffix = name.substr(base.size() + 1);

@@ -31,6 +31,8 @@ int open_generation(const std::string& path, Generation& generation);
 // generations of one name are made in the wrong order. 0: unknown.
 std::int64_t created_ns_of(int fd) noexcept;
 
+std::int64_t modified_ns_of(const struct stat& st) noexcept;
+
 // Whether a rotation, not a person, gives a file of `base` this name: after the separator only
 // digits and what dates are written with, or "old". "app.log.bak" is somebody's copy.
 bool is_rotators_name(std::string_view name, std::string_view base) noexcept;

@@ -30,6 +30,8 @@ constexpr std::int64_t kIdleCloseNs = 30 * base::kNsPerSecond;
 // waits for its SIGHUP); it is looked at this often and for this long after its last change.
 constexpr std::int64_t kRotatedPollNs = 250 * base::kNsPerMs;
 constexpr std::int64_t kRotatedGraceNs = 60 * base::kNsPerSecond;
+// The clock that stamps files ticks in steps of up to 10 ms (CONFIG_HZ=100) and lags that much.
+constexpr std::int64_t kFileTimeSlackNs = 10 * base::kNsPerMs;
 // An unterminated last line of a rotated file is sent as it is after this much silence.
 constexpr std::int64_t kPartialFlushNs = 2 * base::kNsPerSecond;
 

@@ -43,6 +43,19 @@ void LineReader::shrink() {
   buffer_.reset(new char[capacity_]);
 }
 
+// False: the first bytes, which say how the text is encoded, are yet to come.
+bool LineReader::resolve(Source& source) {
+  if (source.encoding != TextEncoding::kUtf16) [[likely]]
+    return true;
+  char first[2];
+  if (::pread(source.fd, first, sizeof first, 0) != sizeof first) {
+    source.partial = source.size > source.offset;
+    return false;
+  }
+  source.encoding = resolve_encoding(source.encoding, {first, sizeof first});
+  return true;
+}
+
 LineReader::Outcome LineReader::fill(Source& source, Chunk& chunk) {
   if (capacity_ == 0) shrink();
   const std::size_t overlap = source.tail_size;
@@ -76,19 +89,28 @@ LineReader::Outcome LineReader::fill(Source& source, Chunk& chunk) {
 bool LineReader::split(Source& source, std::string_view fresh, LineSink& sink, std::size_t& used) {
   const char* const base = fresh.data();
   const std::uint64_t base_offset = source.offset;
+  const bool wide = newline_bytes(source.encoding) == 2;
   while (used < fresh.size()) {
-    const auto* newline =
-        static_cast<const char*>(std::memchr(base + used, '\n', fresh.size() - used));
-    if (newline == nullptr) return true;
     const std::size_t start = used;
-    used = static_cast<std::size_t>(newline - base) + 1;
+    std::size_t end = 0;
+    if (wide) [[unlikely]] {
+      end = find_newline(source.encoding, fresh, used);
+      if (end == std::string_view::npos) return true;
+      used = end + 2;
+    } else {
+      const auto* newline =
+          static_cast<const char*>(std::memchr(base + used, '\n', fresh.size() - used));
+      if (newline == nullptr) return true;
+      end = static_cast<std::size_t>(newline - base);
+      used = end + 1;
+    }
     source.offset = base_offset + used;
     if (source.skipping) [[unlikely]] {
       source.skipping = false;
       sink.on_skipped(source, base_offset + start, base_offset + used);
       continue;
     }
-    std::string_view line = fresh.substr(start, used - 1 - start);
+    std::string_view line = fresh.substr(start, end - start);
     if (line.size() > line_bytes_max_) [[unlikely]] {
       line = line.substr(0, utf8_boundary(line, line_bytes_max_));
       ++lines_cut_total_;
@@ -102,7 +124,8 @@ bool LineReader::split(Source& source, std::string_view fresh, LineSink& sink, s
 bool LineReader::cut_line(Source& source, std::string_view fresh, LineSink& sink,
                           std::size_t& used) {
   const std::uint64_t start = source.offset;
-  used = fresh.size();
+  used = fresh.size() - fresh.size() % newline_bytes(source.encoding);
+  fresh = fresh.substr(0, used);
   source.offset += used;
   if (source.skipping) {
     sink.on_skipped(source, start, source.offset);
@@ -123,6 +146,7 @@ void LineReader::remember_tail(Source& source, const Chunk& chunk, std::size_t u
 
 LineReader::Outcome LineReader::read(Source& source, LineSink& sink) {
   CHECK(source.fd >= 0);
+  if (!resolve(source)) return Outcome::kDrained;
   std::size_t turn = 0;
   while (turn < kTurnBytes) {
     Chunk chunk;
@@ -138,8 +162,9 @@ LineReader::Outcome LineReader::read(Source& source, LineSink& sink) {
       go_on = cut_line(source, chunk.fresh, sink, used);
     } else if (go_on && source.skipping && rest > 0) {
       const std::uint64_t start = source.offset;
-      source.offset += rest;
-      used += rest;
+      const std::size_t whole = rest - rest % newline_bytes(source.encoding);
+      source.offset += whole;
+      used += whole;
       sink.on_skipped(source, start, source.offset);
     }
     remember_tail(source, chunk, used);
@@ -156,6 +181,7 @@ LineReader::Outcome LineReader::read(Source& source, LineSink& sink) {
 }
 
 LineReader::Outcome LineReader::flush_partial(Source& source, LineSink& sink) {
+  resolve(source);  // a single byte is what it is
   Chunk chunk;
   if (const Outcome outcome = fill(source, chunk); outcome != Outcome::kMore) return outcome;
   std::size_t used = 0;

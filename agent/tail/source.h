@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "agent/tail/file_id.h"
+#include "agent/tail/text_encoding.h"
 
 namespace skald::agent {
 
@@ -24,6 +25,7 @@ struct Source {
   std::string path;  // as matched at first sight: the label `filename`
   std::string at;    // its name now; empty if it has none that we know
   std::size_t target = 0;
+  TextEncoding encoding = TextEncoding::kUtf8;  // set by the owner before the first line
 
   std::uint64_t offset = 0;  // of the next byte to hand on
   std::uint64_t size = 0;    // as last seen
@@ -31,6 +33,7 @@ struct Source {
   char tail[kTailBytes] = {};  // the last tail_size bytes before `offset`
 
   int fd = -1;
+  bool bare = false;      // no byte of it was ever seen
   bool queued = false;    // in the reading queue
   bool rotated = false;   // no longer under `path`
   bool unlinked = false;  // no name at all
@@ -38,6 +41,7 @@ struct Source {
   bool partial = false;   // bytes after the last newline wait for theirs
   // Later generations of `path` were made at this time or after it, in the file system's time.
   std::int64_t successor_ns = 0;
+  std::int64_t modified_ns = 0;   // as last seen, in the same time
   std::int64_t changed_ns = 0;    // monotonic time of the last new byte or event
   std::uint64_t predecessor = 0;  // number of the source to be read to its end before this one
   std::unique_ptr<SourceData> data;
@@ -56,7 +60,8 @@ class LineSink {
  public:
   virtual ~LineSink() = default;
   // Lines of one source come in order; `end` is the offset after the newline. `line` has no
-  // newline, keeps a \r, and lives during the call. False: no more lines now; this one was taken.
+  // newline, keeps a \r, is in the source's encoding, and lives during the call. False: no more
+  // lines now; this one was taken.
   virtual bool on_line(Source& source, std::string_view line, std::uint64_t start,
                        std::uint64_t end) = 0;
   // Bytes that no line will have: the rest of a line longer than the limit.
@@ -88,6 +93,7 @@ class LineReader {
     std::string_view overlap, fresh;
     bool at_end = false;
   };
+  static bool resolve(Source& source);
   Outcome fill(Source& source, Chunk& chunk);
   bool split(Source& source, std::string_view fresh, LineSink& sink, std::size_t& used);
   bool cut_line(Source& source, std::string_view fresh, LineSink& sink, std::size_t& used);

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <map>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "agent/tail/file_set.h"
@@ -34,12 +36,14 @@ class OneFile final : public PathPattern {
 // One run of an agent: collects lines, can be killed.
 class AgentRun final : public TailOwner {
  public:
-  AgentRun(const TempDir& dir, base::ManualClock& clock, std::vector<KnownFile> known)
-      : clock_(clock), files_({}, clock, make_inotify_watcher(), *this) {
+  AgentRun(const TempDir& dir, const base::Clock& wall, base::ManualClock& clock,
+           std::vector<KnownFile> positions)
+      : wall_(wall), clock_(clock), files_({}, clock, make_inotify_watcher(), *this) {
     files_.set_targets({std::make_shared<OneFile>(dir.path("app.log"))});
-    files_.set_known(std::move(known));
+    files_.set_known(std::move(positions));
     files_.scan();
   }
+  void learn(std::vector<KnownFile> marks) { files_.learn(std::move(marks)); }
   void look(std::int64_t after_ms = 300) {
     clock_.advance_ns(after_ms * base::kNsPerMs);
     files_.take_events();
@@ -50,22 +54,37 @@ class AgentRun final : public TailOwner {
   void read_all() {
     while (read_turn()) continue;
   }
-  // What the positions would hold now.
-  std::vector<KnownFile> known() {
+  // As the lane makes them: no offset says more than what the store acknowledged.
+  std::vector<KnownFile> positions() {
+    dirty = false;
     std::vector<KnownFile> out = files_.unclaimed();
     files_.for_each([&](Source& s) {
-      out.push_back({s.id, s.key, s.offset, s.tail_print(), s.path, clock_.wall_ns(), false});
+      const std::uint64_t offset = acknowledged_[s.number];
+      const TailPrint tail = offset == s.offset ? s.tail_print() : TailPrint{};
+      out.push_back({s.bare ? FileId{} : s.id, s.key, offset, tail, s.path,
+                     s.bare ? s.successor_ns : wall_.wall_ns(), false});
     });
     return out;
   }
+  // Each file's offset, as the store remembers it with the lines read so far.
+  void acknowledge(std::map<std::string, std::uint64_t>& marks) {
+    files_.for_each([&](Source& s) {
+      acknowledged_[s.number] = s.offset;
+      if (s.id.head_size > 0 && s.offset > 0) marks[s.id.to_string()] = s.offset;
+    });
+  }
 
-  bool on_line(Source&, std::string_view line, std::uint64_t, std::uint64_t) override {
+  bool on_line(Source& source, std::string_view line, std::uint64_t, std::uint64_t) override {
     lines.emplace_back(line);
+    dirty |= begun_.insert(source.number).second;
     return true;
   }
   void on_skipped(Source&, std::uint64_t, std::uint64_t) override {}
-  void on_source_start(Source&, const KnownFile*) override {}
-  void on_source_moved(Source&) override {}
+  void on_source_start(Source& source, const KnownFile*) override { on_source_moved(source); }
+  void on_source_moved(Source& source) override {
+    acknowledged_[source.number] = source.offset;
+    dirty = true;
+  }
   void on_source_quiet(Source&) override {}
   void on_source_end(Source&) override {}
   bool is_settled(const Source&) const override { return true; }
@@ -75,16 +94,22 @@ class AgentRun final : public TailOwner {
   void on_warning(const std::string& message) override { ADD_FAILURE() << message; }
 
   std::vector<std::string> lines;
+  bool dirty = false;  // the lane saves the positions before its next step
 
  private:
+  const base::Clock& wall_;
   base::ManualClock& clock_;
+  std::map<std::uint64_t, std::uint64_t> acknowledged_;
+  std::set<std::uint64_t> begun_;
   FileSet files_;
 };
 
-// A log library and logrotate: writes numbered lines, renames, creates.
+// A log library and logrotate: writes numbered lines, renames, creates, or copies and truncates.
 class Writer {
  public:
-  explicit Writer(const TempDir& dir) : dir_(dir) { reopen(); }
+  Writer(const TempDir& dir, bool copytruncate) : dir_(dir), copytruncate_(copytruncate) {
+    reopen();
+  }
   ~Writer() { ::close(fd_); }
   void write(int count) {
     for (int i = 0; i < count; ++i) {
@@ -98,14 +123,21 @@ class Writer {
   }
   void rotate() {
     for (int i = generations_++; i > 0; --i) dir_.rename(name(i), name(i + 1));
-    dir_.rename("app.log", name(1));
-    dir_.append("app.log", "");
+    if (copytruncate_) {
+      // What a writer does between the copy and the cut is lost to everybody: it does nothing.
+      dir_.copy("app.log", name(1));
+      dir_.overwrite("app.log", "");
+    } else {
+      dir_.rename("app.log", name(1));
+      dir_.append("app.log", "");
+    }
   }
   int written() const { return next_; }
 
  private:
   static std::string name(int generation) { return "app.log." + std::to_string(generation); }
   const TempDir& dir_;
+  const bool copytruncate_;
   int fd_ = -1, next_ = 0, generations_ = 0;
 };
 
@@ -133,61 +165,119 @@ void expect_each_once(std::vector<std::string> lines, int written) {
   EXPECT_TRUE(extra.empty()) << extra.size() << " too many, first " << extra.front();
 }
 
-// What the store has acknowledged, and the positions saved with it.
+// What outlives a kill: the store's lines with its marks (one push holds both), and the positions,
+// which may be older.
 struct Saved {
   std::vector<std::string> lines;
-  std::vector<KnownFile> known;
+  std::map<std::string, std::uint64_t> marks;
+  std::vector<KnownFile> positions;
+
+  void acknowledge(AgentRun& run) {
+    lines.insert(lines.end(), run.lines.begin(), run.lines.end());
+    run.lines.clear();
+    run.acknowledge(marks);
+  }
+  // As the lane joins them: a mark is known by its id; where the file was last, by the positions.
+  std::vector<KnownFile> known_marks() const {
+    std::vector<KnownFile> out;
+    for (const auto& [text, offset] : marks) {
+      KnownFile file;
+      file.id = *FileId::parse(text);
+      file.key = file.id.key;
+      for (const KnownFile& position : positions)
+        if (position.id == file.id) file = position;
+      file.offset = offset;
+      out.push_back(std::move(file));
+    }
+    return out;
+  }
 };
 
-TEST(Rotation, RandomStepsWithKillsHandOnEveryLineOnce) {
+// One history: an agent is killed and started again while its file is written and rotated.
+class History {
+ public:
+  History(std::uint32_t seed, bool copytruncate) : random_(seed), writer_(dir_, copytruncate) {
+    start();
+  }
+  void step() {
+    switch (random_() % 11) {
+      case 0:
+      case 1: writer_.write(1 + some(5)); break;
+      case 2: rotate(); break;
+      case 3: writer_.reopen(); break;
+      case 4:
+        rotate();
+        writer_.reopen();
+        break;
+      case 5: run_->look(); break;
+      case 6: read_turn(); break;
+      case 7:
+        run_->look();
+        while (read_turn()) continue;
+        break;
+      case 8: saved_.acknowledge(*run_); break;
+      case 9: saved_.positions = run_->positions(); break;
+      default:
+        if (some(3) == 0) kill();
+    }
+    save_if_dirty();
+  }
+  void finish() {
+    run_->look();
+    while (read_turn()) continue;
+    saved_.acknowledge(*run_);
+    expect_each_once(saved_.lines, writer_.written());
+  }
+
+ private:
+  int some(unsigned n) { return static_cast<int>(random_() % n); }
+  void start() {
+    run_ = std::make_unique<AgentRun>(dir_, wall_, clock_, saved_.positions);
+    save_if_dirty();
+    run_->learn(saved_.known_marks());
+  }
+  bool read_turn() { return run_->read_turn(); }
+  void save_if_dirty() {
+    if (run_->dirty) saved_.positions = run_->positions();
+  }
+  void rotate() { writer_.rotate(); }
+  void kill() {
+    run_.reset();
+    if (some(2) == 0) rotate();
+    start();
+  }
+
+  std::minstd_rand random_;
+  const TempDir dir_;
+  const base::Clock& wall_ = base::Clock::system();
+  base::ManualClock clock_{1'700'000'000LL * base::kNsPerSecond};
+  Writer writer_;
+  Saved saved_;
+  std::unique_ptr<AgentRun> run_;
+};
+
+void expect_histories_without_loss(bool copytruncate) {
   for (int round = 0; round < rounds_of_this_run(); ++round) {
     const std::uint32_t seed = seed_of_this_run() + static_cast<std::uint32_t>(round);
     SCOPED_TRACE("seed " + std::to_string(seed));
-    std::minstd_rand random(seed * 7919 + 1);
-    const TempDir dir;
-    base::ManualClock clock(1'700'000'000LL * base::kNsPerSecond);
-    Writer writer(dir);
-    Saved saved;
-    auto run = std::make_unique<AgentRun>(dir, clock, saved.known);
-    for (int step = 0; step < 80; ++step) {
-      switch (random() % 9) {
-        case 0:
-        case 1: writer.write(1 + static_cast<int>(random() % 5)); break;
-        case 2: writer.rotate(); break;
-        case 3: writer.reopen(); break;
-        case 4:
-          writer.rotate();
-          writer.reopen();
-          break;
-        case 5: run->look(); break;
-        case 6: run->read_turn(); break;
-        case 7:
-          run->look();
-          run->read_all();
-          saved.lines.insert(saved.lines.end(), run->lines.begin(), run->lines.end());
-          run->lines.clear();
-          saved.known = run->known();
-          break;
-        default:  // killed: what was not acknowledged is gone with it
-          if (saved.known.empty() || random() % 3 != 0) break;
-          run.reset();
-          if (random() % 2 == 0) writer.rotate();
-          run = std::make_unique<AgentRun>(dir, clock, saved.known);
-      }
-    }
-    run->look();
-    run->read_all();
-    saved.lines.insert(saved.lines.end(), run->lines.begin(), run->lines.end());
-    expect_each_once(std::move(saved.lines), writer.written());
+    History history(seed * 7919 + 1, copytruncate);
+    for (int step = 0; step < 80; ++step) history.step();
+    history.finish();
     if (testing::Test::HasFailure()) return;
   }
+}
+
+TEST(Rotation, KillsBetweenRenamesHandOnEveryLineOnce) { expect_histories_without_loss(false); }
+
+TEST(Rotation, KillsBetweenCopytruncatesHandOnEveryLineOnce) {
+  expect_histories_without_loss(true);
 }
 
 TEST(Rotation, ARotationInTheMiddleOfAListingLosesNothing) {
   const TempDir dir;
   base::ManualClock clock(1'700'000'000LL * base::kNsPerSecond);
-  Writer writer(dir);
-  AgentRun run(dir, clock, {});
+  Writer writer(dir, false);
+  AgentRun run(dir, clock, clock, {});
   std::atomic<bool> done = false;
   std::thread rotating([&] {
     std::minstd_rand random(seed_of_this_run());
