@@ -10,7 +10,7 @@
 
 #include "agent/limits.h"
 #include "agent/log.h"
-#include "agent/receivers.h"
+#include "agent/tail/paths.h"
 #include "proto/base/fs.h"
 
 namespace skald::agent {
@@ -53,7 +53,7 @@ base::Status Agent::open_positions(const AgentConfig& config) {
     return std::move(promtail).status().with_context(promtail_file_);
   }
   for (PromtailPosition& position : *promtail) {
-    const bool is_file = position.path.starts_with('/');
+    const bool is_file = position.path.starts_with('/') && !is_compressed_name(position.path);
     (is_file ? imported_ : kept_).push_back(std::move(position));
   }
   if (!positions_->is_new()) imported_.clear();  // ours know better
@@ -74,9 +74,13 @@ base::Status Agent::save(ClientPositions positions) {
   else
     all.clients.push_back(std::move(positions));
   SKALD_TRY(positions_->save(all));
+  return save_promtail_file();
+}
+
+base::Status Agent::save_promtail_file() {
   // Promtail's own file: per name the offset that every client has.
   std::map<std::string, std::uint64_t> offsets;
-  for (const ClientPositions& client : all.clients) {
+  for (const ClientPositions& client : positions_->positions().clients) {
     std::map<std::string, const FilePosition*> current;  // the youngest life of each name
     for (const FilePosition& file : client.files) {
       auto& best = current[file.path];
@@ -93,6 +97,33 @@ base::Status Agent::save(ClientPositions positions) {
                                      format_promtail_positions(promtail));
 }
 
+std::string Agent::cursor(const std::string& key) const {
+  const std::lock_guard lock(positions_mutex_);
+  for (const auto* list : {&kept_, &imported_})
+    for (const PromtailPosition& position : *list)
+      if (position.path == key) return position.value;
+  return "";
+}
+
+std::vector<std::string> Agent::cursor_keys(const std::string& prefix) const {
+  const std::lock_guard lock(positions_mutex_);
+  std::vector<std::string> keys;
+  for (const PromtailPosition& position : kept_)
+    if (position.path.starts_with(prefix)) keys.push_back(position.path);
+  return keys;
+}
+
+void Agent::set_cursors(const Pairs& pairs) {
+  const std::lock_guard lock(positions_mutex_);
+  for (const auto& [key, value] : pairs) {
+    std::erase_if(kept_, [&key = key](const auto& position) { return position.path == key; });
+    if (!value.empty()) kept_.push_back({key, value});
+  }
+  if (positions_ == nullptr || !options_.write_positions) return;
+  if (const base::Status saved = save_promtail_file(); !saved.ok())
+    log_error("positions: " + saved.to_string());
+}
+
 base::Result<std::unique_ptr<Agent::Running>> Agent::build(AgentConfig config) {
   auto running = std::make_unique<Running>();
   if (!options_.tail_files) {
@@ -103,6 +134,7 @@ base::Result<std::unique_ptr<Agent::Running>> Agent::build(AgentConfig config) {
       scrape.push_api.reset();
       scrape.syslog.reset();
       scrape.journal.reset();
+      scrape.decompression = {};
     }
   }
   const auto shared = std::make_shared<const AgentConfig>(std::move(config));
@@ -157,7 +189,7 @@ base::Status Agent::run(Running& running) {
     lane->begin(std::move(positions), std::move(imported));
     lane->start();
   }
-  SKALD_TRY_ASSIGN(running.receivers, Receivers::start(*running.config, running.lanes));
+  SKALD_TRY_ASSIGN(running.receivers, Receivers::start(*running.config, running.lanes, *this));
   return {};
 }
 
@@ -167,11 +199,12 @@ base::Status Agent::start() {
 }
 
 void Agent::halt(Running& running, std::int64_t drain_ns) {
-  running.receivers.reset();
+  if (running.receivers != nullptr) running.receivers->stop();
   std::vector<std::thread> threads;  // side by side: one dead server takes the whole deadline
   for (const auto& lane : running.lanes)
     threads.emplace_back([&lane, drain_ns] { lane->stop(drain_ns); });
   for (std::thread& thread : threads) thread.join();
+  running.receivers.reset();
 }
 
 void Agent::stop(std::int64_t drain_ns) {
@@ -209,16 +242,16 @@ bool Agent::is_ready() const {
   const std::lock_guard lock(mutex_);
   bool wants_files = false;
   for (const ScrapeConfig& scrape : running_->config->scrape_configs)
-    wants_files = wants_files || (!scrape.push_api && !scrape.syslog && !scrape.journal);
+    wants_files = wants_files || scrape.tails_files();
   if (!wants_files) return true;
   return std::any_of(running_->lanes.begin(), running_->lanes.end(),
                      [](const auto& lane) { return lane->has_tailed(); });
 }
 
-std::vector<std::string> Agent::receiver_addresses() const {
+std::vector<ReceiverSnapshot> Agent::receivers() const {
   const std::lock_guard lock(mutex_);
-  return running_->receivers == nullptr ? std::vector<std::string>()
-                                        : running_->receivers->addresses();
+  return running_->receivers == nullptr ? std::vector<ReceiverSnapshot>()
+                                        : running_->receivers->snapshot();
 }
 
 std::uint64_t Agent::reloads(bool succeeded) const noexcept {
@@ -228,11 +261,14 @@ std::uint64_t Agent::reloads(bool succeeded) const noexcept {
 base::Status Agent::pump_stdin(const model::Labels& labels) {
   std::string pending;
   std::vector<std::uint64_t> tickets(running_->lanes.size());
+  std::vector<std::size_t> accounts;
+  for (const auto& lane : running_->lanes) accounts.push_back(lane->open_account(0));
   const auto push = [&](std::string_view line) -> base::Status {
     if (line.empty()) return {};
     for (std::size_t i = 0; i < tickets.size(); ++i) {
-      SKALD_TRY_ASSIGN(tickets[i],
-                       running_->lanes[i]->push(0, labels, line, base::Clock::system().wall_ns()));
+      SKALD_TRY_ASSIGN(tickets[i], running_->lanes[i]->push(
+                                       accounts[i], labels,
+                                       {line, base::Clock::system().wall_ns(), {}}, kForeverNs));
     }
     return {};
   };
@@ -256,7 +292,8 @@ base::Status Agent::pump_stdin(const model::Labels& labels) {
   }
   SKALD_TRY(push(pending));
   for (std::size_t i = 0; i < tickets.size() && !options_.tap; ++i)
-    while (!running_->lanes[i]->is_delivered(0, tickets[i]) && !running_->lanes[i]->is_stopping())
+    while (running_->lanes[i]->delivered_to(accounts[i]) < tickets[i] &&
+           !running_->lanes[i]->is_stopping())
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
   return {};
 }

@@ -11,12 +11,11 @@
 #include "agent/lane.h"
 #include "agent/parse/config.h"
 #include "agent/position/position_store.h"
+#include "agent/receivers.h"
 
 namespace skald::agent {
 
-class Receivers;
-
-class Agent {
+class Agent final : public Cursors {
  public:
   struct Options {
     bool write_positions = true;               // false: -dry-run, -stdin
@@ -26,7 +25,7 @@ class Agent {
   };
   // Builds everything and reads the positions; nothing runs yet.
   static base::Result<std::unique_ptr<Agent>> create(AgentConfig config, Options options);
-  ~Agent();
+  ~Agent() override;
 
   base::Status start();
   void stop(std::int64_t drain_ns);
@@ -37,7 +36,7 @@ class Agent {
   std::shared_ptr<const AgentConfig> config() const;
   std::vector<LaneSnapshot> snapshot() const;
   bool is_ready() const;  // a target tails a file, or nothing is to be tailed
-  std::vector<std::string> receiver_addresses() const;
+  std::vector<ReceiverSnapshot> receivers() const;
   std::uint64_t reloads(bool succeeded) const noexcept;
   // Standard input as lines of the first scrape config, until its end; then waits until they are
   // delivered.
@@ -56,11 +55,16 @@ class Agent {
   base::Status run(Running& running);
   void halt(Running& running, std::int64_t drain_ns);
   base::Status save(ClientPositions positions);
+  base::Status save_promtail_file();
+  // Cursors
+  std::string cursor(const std::string& key) const override;
+  void set_cursors(const Pairs& pairs) override;
+  std::vector<std::string> cursor_keys(const std::string& prefix) const override;
 
   const Options options_;
   mutable std::mutex mutex_;  // guards running_
   std::unique_ptr<Running> running_;
-  std::mutex positions_mutex_;  // guards what follows
+  mutable std::mutex positions_mutex_;  // guards what follows
   std::unique_ptr<PositionStore> positions_;
   std::string promtail_file_;
   std::vector<PromtailPosition> imported_;

@@ -62,8 +62,15 @@ net::ServerResponse html(const std::string& title, const std::string& body) {
   return response;
 }
 
-net::ServerResponse targets_json(const std::vector<LaneSnapshot>& lanes) {
+net::ServerResponse targets_json(const std::vector<LaneSnapshot>& lanes,
+                                 const std::vector<ReceiverSnapshot>& receivers) {
   std::string out = "[";
+  for (const ReceiverSnapshot& receiver : receivers) {
+    if (out.size() > 1) out += ',';
+    out += "{\"job\":" + json_string(receiver.job) + ",\"type\":" + json_string(receiver.kind) +
+           ",\"ready\":true,\"address\":" + json_string(receiver.address) +
+           ",\"entries\":" + std::to_string(receiver.entries) + "}";
+  }
   for (const LaneSnapshot& lane : lanes)
     for (const FileSnapshot& file : lane.files) {
       if (out.size() > 1) out += ',';
@@ -78,7 +85,8 @@ net::ServerResponse targets_json(const std::vector<LaneSnapshot>& lanes) {
   return net::ServerResponse::json(out + "]");
 }
 
-net::ServerResponse targets_page(const std::vector<LaneSnapshot>& lanes) {
+net::ServerResponse targets_page(const std::vector<LaneSnapshot>& lanes,
+                                 const std::vector<ReceiverSnapshot>& receivers) {
   std::string out;
   for (const LaneSnapshot& lane : lanes) {
     out += "<h2>client " + html_escape(lane.client) +
@@ -94,6 +102,12 @@ net::ServerResponse targets_page(const std::vector<LaneSnapshot>& lanes) {
              std::to_string(file.size) + "</td></tr>";
     out += "</table>";
   }
+  if (!receivers.empty()) out += "<h2>receivers</h2><table>";
+  for (const ReceiverSnapshot& receiver : receivers)
+    out += "<tr><td>" + html_escape(receiver.kind) + "</td><td>true</td><td>" +
+           html_escape(receiver.job) + "</td><td>" + html_escape(receiver.address) + "</td><td>" +
+           std::to_string(receiver.entries) + "</td></tr>";
+  if (!receivers.empty()) out += "</table>";
   return html("Targets", out);
 }
 
@@ -147,11 +161,12 @@ net::ServerResponse HttpSurface::answer(net::ServerRequest& request) const {
   if (path == "/metrics") {
     net::ServerResponse response;
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    response.body = render_metrics(agent_.snapshot(), agent_.reloads(true), agent_.reloads(false));
+    response.body = render_metrics(agent_.snapshot(), agent_.reloads(true), agent_.reloads(false)) +
+                    render_receiver_metrics(agent_.receivers());
     return response;
   }
   if (path == "/targets")
-    return as_json ? targets_json(agent_.snapshot()) : targets_page(agent_.snapshot());
+    return (as_json ? targets_json : targets_page)(agent_.snapshot(), agent_.receivers());
   if (path == "/service-discovery") return discovery(agent_.snapshot(), as_json);
   if (path == "/config") return net::ServerResponse::text(200, to_yaml(config->document));
   if (path == "/reload" && config->server.enable_runtime_reload) {

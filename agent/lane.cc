@@ -122,8 +122,8 @@ void Lane::wake() {
 template <typename Fn>
 void Lane::for_each_progress(Fn&& fn) {
   files_->for_each([&](Source& source) { fn(static_cast<FileData&>(*source.data).progress); });
-  for (Job& job : jobs_)
-    if (job.pushed != nullptr) fn(job.pushed->progress);
+  for (const auto& account : accounts_)
+    if (account != nullptr) fn(account->data.progress);
 }
 
 // --- what the sender says ------------------------------------------------------------------
@@ -205,13 +205,7 @@ void Lane::read_again(const std::string& tenant, const std::vector<std::uint64_t
         from = std::min(from, pending.start);
     if (from != kNoOffset) affected.emplace_back(&source, from);
   });
-  for (Job& job : jobs_)  // lines without a file cannot be read again
-    if (job.pushed != nullptr)
-      for (const std::uint64_t number : given_up)
-        batcher_->acknowledged(job.pushed->progress, number);
-  batcher_->discard_open(tenant);
-  for (Job& job : jobs_)
-    if (job.pushed != nullptr) batcher_->rewind(job.pushed->progress, tenant, kNoOffset);
+  rewind_accounts(tenant, given_up, stored);
   for (auto& [source, from] : affected) {
     FileData& data = static_cast<FileData&>(*source->data);
     for (const std::uint64_t number : given_up) batcher_->acknowledged(data.progress, number);
@@ -235,7 +229,10 @@ void Lane::read_again(const std::string& tenant, const std::vector<std::uint64_t
 
 Lane::FileData* Lane::data_of(std::uint64_t number) {
   if (number == current_number_ && current_ != nullptr) return current_;
-  if (number >= kPushedSources) return jobs_[number - kPushedSources].pushed.get();
+  if (number >= kPushedSources) {
+    const auto& account = accounts_[number - kPushedSources];
+    return account == nullptr ? nullptr : &account->data;
+  }
   Source* const source = files_->find(number);
   if (source == nullptr || source->data == nullptr) return nullptr;
   current_number_ = number;
@@ -249,6 +246,7 @@ void Lane::on_source_start(Source& source, const KnownFile* known) {
   data->job = target.job;
   data->labels = LabelSetRef(sets_.intern(file_labels(target.target, source.path)));
   data->progress.source = source.number;
+  source.encoding = jobs_[data->job].config->encoding;
   log_info("tailing " + source.at +
            (known == nullptr ? "" : " from byte " + std::to_string(source.offset)));
   source.data = std::move(data);
@@ -270,10 +268,19 @@ void Lane::on_source_moved(Source& source) {
 
 bool Lane::on_line(Source& source, std::string_view line, std::uint64_t start, std::uint64_t end) {
   FileData& data = static_cast<FileData&>(*source.data);
-  if (data.progress.file_id.empty()) [[unlikely]]
+  if (data.progress.file_id.empty()) [[unlikely]] {
     data.progress.file_id = source.id.to_string();
+    // From here on its bytes name it, wherever it is copied to: that must be known after a crash.
+    positions_dirty_ = true;
+    next_save_ns_ = 0;
+  }
   current_ = &data;
   current_number_ = source.number;
+  if (source.encoding != TextEncoding::kUtf8) [[unlikely]] {
+    decoded_.clear();
+    append_decoded(source.encoding, line, decoded_);
+    line = decoded_;
+  }
   if (config_.skald.strip_cr && line.ends_with('\r')) line.remove_suffix(1);
   ++data.lines;
   if (!(config_.skald.skip_empty_lines && line.empty())) {
@@ -378,49 +385,6 @@ void Lane::on_entry(const EntryOut& entry) {
   if (options_.tap) return options_.tap(entry);
   batcher_->add(*entry.labels, entry.timestamp_ns, line, entry.metadata, data->progress,
                 entry.range.end, line_monotonic_ns_);
-}
-
-base::Result<std::uint64_t> Lane::push(std::size_t job_index, const model::Labels& labels,
-                                       std::string_view line, std::int64_t timestamp_ns) {
-  std::unique_lock lock(mutex_);
-  while (!ready_ || stop_reading_) {
-    if (stopping_) return base::cancelled("the agent is stopping");
-    lock.unlock();
-    std::this_thread::sleep_for(std::chrono::nanoseconds(kPushWaitNs));
-    lock.lock();
-  }
-  Job& job = jobs_[job_index];
-  if (job.pushed == nullptr) {
-    job.pushed = std::make_unique<FileData>();
-    job.pushed->job = job_index;
-    job.pushed->progress.source = kPushedSources + job_index;
-  }
-  SourceProgress& progress = job.pushed->progress;
-  line_time_ns_ = timestamp_ns;
-  line_monotonic_ns_ = clock_.monotonic_ns();
-  const LabelSetRef set(sets_.intern(labels));
-  LineIn in;
-  in.line = line;
-  in.read_ns = timestamp_ns;
-  in.labels = set.get();
-  // Offsets count lines here: they only order the tickets.
-  in.range = {progress.source, progress.processed_to, progress.processed_to + 1};
-  const bool first = batcher_->next_due_ns() == std::numeric_limits<std::int64_t>::max();
-  job.pipeline->process(in, *this);
-  ++job.pushed->lines;
-  ++progress.processed_to;
-  seal_check(batcher_->seal_full());
-  const std::uint64_t ticket = progress.processed_to;
-  lock.unlock();
-  if (first) wake();  // there is something to be flushed in time
-  return ticket;
-}
-
-bool Lane::is_delivered(std::size_t job, std::uint64_t ticket) {
-  const std::lock_guard lock(mutex_);
-  if (jobs_[job].pushed == nullptr) return true;
-  refresh(jobs_[job].pushed->progress);
-  return jobs_[job].pushed->progress.settled_to() >= ticket;
 }
 
 void Lane::on_dropped(const SourceRange&) {}

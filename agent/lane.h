@@ -12,6 +12,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -92,12 +94,29 @@ class Lane final : public TailOwner, public EntrySink {
   LaneSnapshot snapshot();
   bool has_tailed() const;  // a target tails a file
 
-  // A line that comes from elsewhere than a file (receiver, standard input), through the pipeline
-  // of `job`. From any thread. Blocks while the client's queue is full; kCancelled when stopping.
-  // Returns a ticket for is_delivered(). Such lines are lost if the process dies before that.
-  base::Result<std::uint64_t> push(std::size_t job, const model::Labels& labels,
-                                   std::string_view line, std::int64_t timestamp_ns);
-  bool is_delivered(std::size_t job, std::uint64_t ticket);
+  // Lines that come from elsewhere than a tailed file (receivers, archives, standard input) go
+  // through the pipeline of `job` under an account. With a `file_id` the store remembers how many
+  // of its lines it has: what is pushed again from `start` on is left out there, exactly once.
+  // Without one, lines are lost if the process dies before they are delivered. From any thread.
+  std::size_t open_account(std::size_t job, std::string file_id = {}, std::uint64_t start = 0);
+  struct PushedLine {
+    std::string_view line;
+    std::int64_t timestamp_ns = 0;
+    std::span<const MetadataPair> metadata;
+  };
+  // Waits for room in the client's queue at most `wait_ns` (kUnavailable then), and not at all once
+  // `cancel` (may be null) is true: kCancelled. kConflict: see rewound_to(). Returns a ticket for
+  // delivered_to(): how many lines of the account were pushed, the `start` it began with included.
+  base::Result<std::uint64_t> push(std::size_t account, const model::Labels& labels,
+                                   const PushedLine& line, std::int64_t wait_ns,
+                                   const std::atomic<bool>* cancel = nullptr);
+  std::uint64_t delivered_to(std::size_t account);
+  // Set once when the store turned out to have less than was pushed: the line to go on from.
+  std::optional<std::uint64_t> rewound_to(std::size_t account);
+  bool is_rewound(std::size_t account);
+  // How often lines of an account without a file id were given up after their tickets were given.
+  std::uint64_t losses(std::size_t account);
+  void close_account(std::size_t account);  // everything was delivered, or nobody cares any more
   bool is_stopping() const noexcept { return stopping_; }
 
  private:
@@ -114,7 +133,13 @@ class Lane final : public TailOwner, public EntrySink {
     std::unique_ptr<TargetDiscovery> discovery;
     std::vector<DroppedTarget> dropped;  // of the last sync
     std::unique_ptr<Pipeline> pipeline;
-    std::unique_ptr<FileData> pushed;  // the account of lines without a file, once there are any
+  };
+  // Offsets of an account count lines.
+  struct Account final {
+    FileData data;
+    bool begun = false;
+    std::uint64_t losses = 0;
+    std::optional<std::uint64_t> rewound_to;
   };
   struct LaneTarget {
     std::size_t job = 0;
@@ -143,6 +168,10 @@ class Lane final : public TailOwner, public EntrySink {
   void take_sender_events();
   void on_ready(const SenderEvent& event);
   void on_conflict(const SenderEvent& event);
+  bool wait_for_room(std::unique_lock<std::mutex>& lock, const Job& job, std::int64_t deadline_ns,
+                     const std::atomic<bool>* cancel) const;
+  void rewind_accounts(const std::string& tenant, const std::vector<std::uint64_t>& given_up,
+                       const std::map<std::string, std::uint64_t>* stored);
   void read_again(const std::string& tenant, const std::vector<std::uint64_t>& given_up,
                   const std::map<std::string, std::uint64_t>* stored);
   void find_files();
@@ -176,6 +205,7 @@ class Lane final : public TailOwner, public EntrySink {
   StageMetrics stage_metrics_;
   LabelPolicy policy_;
   std::vector<Job> jobs_;
+  std::vector<std::unique_ptr<Account>> accounts_;
   std::vector<LaneTarget> targets_;
   std::unique_ptr<Batcher> batcher_;
   std::unique_ptr<Sender> sender_;
@@ -185,6 +215,7 @@ class Lane final : public TailOwner, public EntrySink {
   FileData* current_ = nullptr;
   std::uint64_t current_number_ = 0;
   std::int64_t line_time_ns_ = 0, line_monotonic_ns_ = 0;
+  std::string decoded_;  // the line, if its file is not UTF-8
   bool ready_ = false, is_skald_ = false, multi_tenant_ = false, found_ = false;
   bool stop_reading_ = false, discarding_ = false, positions_dirty_ = false;
   std::int64_t next_scan_ns_ = 0, next_sync_ns_ = 0, next_poll_ns_ = 0, next_save_ns_ = 0;

@@ -26,6 +26,7 @@ void Lane::sync_targets() {
     changed = changed || jobs_[i].discovery->changed();
     jobs_[i].dropped = list.dropped;
     for (const std::string& warning : list.warnings) log_warn(warning);
+    if (!jobs_[i].config->tails_files()) continue;
     for (const Target& target : list.targets) {
       auto pattern = GlobPattern::create(target.path, target.path_exclude);
       if (!pattern.ok()) {
@@ -95,11 +96,11 @@ ClientPositions Lane::positions() {
     FileData& data = static_cast<FileData&>(*source.data);
     refresh(data.progress);
     FilePosition file;
-    file.id = source.id;
+    // As long as its earlier lives were not looked for, it is as it was at first sight.
+    if (!source.bare) file.id = source.id;
     file.key = source.key;
     file.offset = data.progress.settled_to();
-    // Rounded, so that a quiet agent writes nothing.
-    file.seen_ns = now / kSeenRoundNs * kSeenRoundNs;
+    file.seen_ns = source.bare ? source.successor_ns : now;
     file.path = source.path;
     if (file.offset == source.offset) {
       file.tail = source.tail_print();

@@ -14,6 +14,7 @@
 #include "agent/command_line.h"
 #include "agent/dry_run.h"
 #include "agent/http_surface.h"
+#include "agent/journal_api.h"
 #include "agent/limits.h"
 #include "agent/log.h"
 #include "proto/base/fs.h"
@@ -59,6 +60,10 @@ base::Result<AgentConfig> load(const CommandLine& line, std::string* text_out = 
   }
   LoadOptions options;
   options.serves_push_api = true;
+  options.serves_syslog = true;
+  // libsystemd is loaded only for who wants it.
+  options.serves_journal =
+      file.second.find("journal:") != std::string::npos && has_system_journal();
   options.require_clients = false;
   SKALD_TRY_ASSIGN(AgentConfig config, load_config(file.second, file.first, options));
   SKALD_TRY(apply_settings(line, config));

@@ -12,6 +12,7 @@ build_packages=(
 test_packages=(
   libcurl4-openssl-dev libgtest-dev libgmock-dev libbenchmark-dev shellcheck clang-14
   clang-tidy-14 clang-format-14 libclang-rt-14-dev logrotate prometheus prometheus-alertmanager openssl
+  systemd-journal-remote
 )
 packages=("${build_packages[@]}")
 [[ ${1:-} == --build-only ]] || packages+=("${test_packages[@]}")

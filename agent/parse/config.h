@@ -15,6 +15,7 @@
 #include "agent/label/label_policy.h"
 #include "agent/label/target.h"
 #include "agent/parse/yaml_node.h"
+#include "agent/tail/text_encoding.h"
 #include "proto/base/status.h"
 #include "proto/model/labels.h"
 
@@ -133,18 +134,28 @@ struct JournalConfig {
   model::Labels labels;
 };
 
-enum class TextEncoding : unsigned char { kUtf8, kLatin1, kUtf16, kUtf16Le, kUtf16Be };
+enum class ArchiveFormat : unsigned char { kGzip, kZlib, kBzip2, kZstd };
+
+struct DecompressionConfig {
+  bool enabled = false;
+  std::int64_t initial_delay_ns = 0;
+  ArchiveFormat format = ArchiveFormat::kGzip;
+};
 
 struct ScrapeConfig {
   TargetConfig target;   // job_name, static/file/kubernetes discovery, relabelling
   Node pipeline_stages;  // sequence or null
   TextEncoding encoding = TextEncoding::kUtf8;
+  DecompressionConfig decompression;  // enabled: the job's files are archives, each read once
   // At most one of these; then `target` holds only job_name and relabel_configs.
   std::optional<PushApiConfig> push_api;
   std::optional<SyslogConfig> syslog;
   std::optional<JournalConfig> journal;
   int line = 0;
 
+  bool tails_files() const noexcept {
+    return !push_api && !syslog && !journal && !decompression.enabled;
+  }
   const std::string& job_name() const noexcept { return target.job_name; }
 };
 

@@ -201,6 +201,12 @@ void read_syslog(MapReader& body, SyslogConfig& out) {
     read_server_tls(tls, out.tls);
   });
   if (out.listen_address.empty()) body.fail("listen_address", "is needed: 0.0.0.0:1514");
+  if (!out.tls.cert_file.empty() || !out.tls.key_file.empty()) {
+    body.fail("tls_config",
+              "is not supported here: let stunnel or rsyslog take TLS and send plain TCP to "
+              "listen_address");
+  }
+  if (out.max_message_length == 0) body.fail("max_message_length", "must be greater than 0");
   if (out.listen_protocol != "tcp" && out.listen_protocol != "udp") {
     body.fail("listen_protocol", "`" + out.listen_protocol + "` is neither tcp nor udp");
   }
@@ -269,6 +275,25 @@ void read_encoding(MapReader& body, ScrapeConfig& out) {
   body.fail("encoding", "`" + name +
                             "` is not supported; UTF-8, ISO-8859-1, UTF-16, UTF-16LE and UTF-16BE "
                             "are: let the program write one of these, or run iconv before");
+}
+
+void read_decompression(MapReader& body, DecompressionConfig& out) {
+  static constexpr std::pair<std::string_view, ArchiveFormat> kNames[] = {
+      {"gz", ArchiveFormat::kGzip},
+      {"z", ArchiveFormat::kZlib},
+      {"bz2", ArchiveFormat::kBzip2},
+      {"zst", ArchiveFormat::kZstd}};  // Promtail has no such format
+  std::string format;
+  body.boolean("enabled", out.enabled);
+  body.duration("initial_delay", out.initial_delay_ns);
+  body.string("format", format);
+  const auto* const known = std::find_if(std::begin(kNames), std::end(kNames),
+                                         [&](const auto& name) { return name.first == format; });
+  if (known != std::end(kNames))
+    out.format = known->second;
+  else if (out.enabled || !format.empty())
+    body.fail("format", "`" + format + "` is not supported: gz, z, bz2 and zst are");
+  body.finish();
 }
 
 void read_other_targets(MapReader& body, const LoadOptions& options, ScrapeConfig& out) {
@@ -365,16 +390,12 @@ void read_scrape(const Node& node, std::string path, ReadState& state, const Loa
   read_other_targets(body, options, out);
   read_encoding(body, out);
   body.map("decompression", [&](MapReader& decompression) {
-    bool enabled = false;
-    decompression.boolean("enabled", enabled);
-    decompression.accept("initial_delay");
-    decompression.accept("format");
-    if (enabled) {
+    read_decompression(decompression, out.decompression);
+    if (out.decompression.enabled && out.encoding != TextEncoding::kUtf8) {
       decompression.fail("enabled",
-                         "not supported; pipe archives through the agent: zcat FILE | skald-agent "
-                         "--stdin --config ...");
+                         "reads UTF-8 only: leave out `encoding`, or unpack the files "
+                         "and tail them");
     }
-    decompression.finish();
   });
   body.accept("limits_config", "belongs to the top level; it has no effect here");
   if (const Node* stages = body.raw("pipeline_stages")) out.pipeline_stages = *stages;

@@ -85,7 +85,14 @@ void explain_scrape(const ScrapeConfig& scrape, std::string& out) {
     out += "  receives syslog on " + scrape.syslog->listen_protocol + " " +
            scrape.syslog->listen_address + "\n";
   }
-  if (scrape.journal) out += "  reads the systemd journal\n";
+  if (scrape.journal) {
+    out += "  reads the systemd journal" +
+           (scrape.journal->path.empty() ? "" : " in " + scrape.journal->path) +
+           ", at first the last " + duration(scrape.journal->max_age_ns) + "\n";
+  }
+  if (scrape.decompression.enabled) {
+    out += "  the files are compressed archives: each is unpacked and read once\n";
+  }
   if (target.kubernetes_path_labels) {
     out += "  adds namespace, pod and container from Kubernetes log paths\n";
   }

@@ -11,6 +11,8 @@ constexpr std::size_t kYamlNodesMax = 200'000;
 // The tree is read and freed recursively.
 constexpr int kYamlDepthMax = 200;
 constexpr std::size_t kConfigBytesMax = std::size_t{8} << 20;
+// Names of structured metadata that comes with received lines, all names of a pipeline included.
+constexpr std::size_t kMetadataNamesMax = 4096;
 // Stages of one pipeline, nested ones included: each costs time on every line.
 constexpr std::size_t kStagesMax = 1000;
 constexpr int kMatchDepthMax = 50;  // match inside match: building recurses

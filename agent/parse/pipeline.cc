@@ -88,6 +88,7 @@ class Pipeline::Impl final : public Resume {
     entry.slots.assign(context_.base_slots.begin(), context_.base_slots.end());
     entry.changes.clear();
     entry.metadata.clear();
+    for (const auto& [name, value] : in.metadata) add_metadata(entry, name, value);
     sink_ = &sink;
     run(entry, 0);
   }
@@ -140,6 +141,13 @@ class Pipeline::Impl final : public Resume {
   std::string describe() const { return program_.describe(); }
 
  private:
+  // Names come from whoever pushes: their number has a bound.
+  void add_metadata(Entry& entry, std::string_view name, std::string_view value) {
+    std::optional<std::uint32_t> id = context_.names.find(name);
+    if (!id && context_.names.size() < kMetadataNamesMax) id = context_.names.id(name);
+    if (id) entry.set_metadata(*id, value);
+  }
+
   void run(Entry& entry, std::size_t at) {
     if (inspector_ != nullptr) return run_inspected(entry, at);
     const auto& stages = program_.stages;

@@ -35,14 +35,15 @@ struct SourceRange {
   std::uint64_t end = 0;    // offset after its newline
 };
 
+using MetadataPair = std::pair<std::string_view, std::string_view>;
+
 struct LineIn {
   std::string_view line;             // without its newline; may hold any bytes
   std::int64_t read_ns = 0;          // wall time it was read: the timestamp until a stage sets one
   const LabelSet* labels = nullptr;  // of the file: file_labels(), interned
   SourceRange range;
+  std::span<const MetadataPair> metadata;  // it came with; names beyond kMetadataNamesMax are lost
 };
-
-using MetadataPair = std::pair<std::string_view, std::string_view>;
 
 // Everything borrowed lives until on_entry() returns, `labels` as its table says.
 struct EntryOut {
