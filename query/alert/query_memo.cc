@@ -43,6 +43,7 @@ QueryMemo::Plan QueryMemo::plan_of(const std::string& expr) {
   }
   Plan plan{expr, -1, 0, false};
   if (auto parsed = logql::parse(expr); parsed.ok()) {
+    plan.text = logql::to_string(**parsed);  // however it is spaced
     const auto* binary = (*parsed)->as<logql::Binary>();
     if (binary != nullptr && logql::is_comparison(binary->op) && !binary->return_bool) {
       const auto* left = binary->left->as<logql::Literal>();

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "proto/model/push.h"
 #include "query/alert/encode.h"
 #include "query/alert/limits.h"
 #include "query/alert/ruler_impl.h"
@@ -70,6 +69,8 @@ Ruler::Impl::Impl(RulerOptions o, RulerDeps d)
     delivery.encode = encode_write_request;
     writers.push_back(std::make_unique<Delivery>(std::move(delivery), make(target)));
   }
+  if (options.store_recorded && deps.store != nullptr)
+    recorder = std::make_unique<Recorder>(*deps.store);
 }
 
 // ---- rules -----------------------------------------------------------------------------------
@@ -280,35 +281,7 @@ void Ruler::Impl::deliver(const Group& group, GroupOutput out) {
     for (const RecordedSample& sample : out.samples)
       items.push_back({group.key().tenant, encode_series(sample)});
   for (const auto& writer : writers) writer->push(items);
-  if (options.store_recorded && deps.store != nullptr)
-    store_samples(group.key().tenant, out.samples);
-}
-
-void Ruler::Impl::store_samples(const std::string& tenant,
-                                const std::vector<RecordedSample>& samples) {
-  std::vector<std::string> lines;
-  std::map<std::string, std::vector<std::pair<std::int64_t, std::size_t>>> by_name;
-  for (const RecordedSample& sample : samples) {
-    if (sample.alert_series || sample.stale) continue;
-    by_name[std::string(sample.labels.get("__name__"))].emplace_back(
-        sample.timestamp_ms * base::kNsPerMs, lines.size());
-    lines.push_back(recorded_line(sample));
-  }
-  if (lines.empty()) return;
-  model::PushBatch batch;
-  for (const auto& [name, entries] : by_name) {
-    model::PushStream stream;
-    stream.labels = model::Labels{{"__name__", name}};
-    for (const auto& [time, line] : entries) stream.entries.push_back({time, lines[line], nullptr});
-    batch.streams.push_back(std::move(stream));
-  }
-  auto appended = deps.store->append(tenant, batch);
-  if (appended.ok()) {
-    stored_samples += lines.size();
-  } else {
-    ++store_failures;
-    spdlog::warn("recorded series of tenant {}: {}", tenant, appended.status().message());
-  }
+  if (recorder) recorder->push(group.key().tenant, out.samples);
 }
 
 void Ruler::Impl::evaluator_loop() {
@@ -370,8 +343,7 @@ void Ruler::start() {
   const std::lock_guard lock(impl_->mutex);
   if (impl_->started || impl_->stopping) return;
   impl_->started = true;
-  for (const auto& notifier : impl_->notifiers) notifier->start();
-  for (const auto& writer : impl_->writers) writer->start();
+  impl_->start_deliveries();
   Impl* impl = impl_.get();
   for (unsigned i = 0; i < std::max(1U, impl->options.threads); ++i)
     impl->threads.emplace_back([impl] { impl->evaluator_loop(); });
@@ -397,13 +369,19 @@ void Ruler::Impl::stop_deliveries() {
   for (auto* deliveries : {&notifiers, &writers})
     for (const auto& delivery : *deliveries)
       delivery->stop(std::max<std::int64_t>(deadline - base::Clock::system().monotonic_ns(), 0));
+  if (recorder) recorder->stop();
+}
+
+void Ruler::Impl::start_deliveries() {
+  for (auto* deliveries : {&notifiers, &writers})
+    for (const auto& delivery : *deliveries) delivery->start();
+  if (recorder) recorder->start();
 }
 
 base::Status Ruler::reload() { return impl_->load(false); }
 
 model::TimestampNs Ruler::run_due() {
-  for (const auto& notifier : impl_->notifiers) notifier->start();
-  for (const auto& writer : impl_->writers) writer->start();
+  impl_->start_deliveries();
   const std::int64_t now = impl_->deps.clock->wall_ns();
   while (true) {
     std::int64_t slot = 0, next = 0;
@@ -422,6 +400,7 @@ bool Ruler::flush(std::int64_t timeout_ns) {
   bool empty = true;
   for (const auto& notifier : impl_->notifiers) empty = notifier->flush(timeout_ns) && empty;
   for (const auto& writer : impl_->writers) empty = writer->flush(timeout_ns) && empty;
+  if (impl_->recorder) empty = impl_->recorder->flush(timeout_ns) && empty;
   return empty;
 }
 

@@ -13,6 +13,7 @@
 #include "query/alert/delivery.h"
 #include "query/alert/group.h"
 #include "query/alert/query_memo.h"
+#include "query/alert/recorder.h"
 #include "query/alert/rule_store.h"
 #include "query/alert/ruler.h"
 #include "query/alert/state_file.h"
@@ -51,8 +52,8 @@ struct Ruler::Impl {
   void run(const std::shared_ptr<Group>& group, std::int64_t slot_ns);
   void finish(const std::shared_ptr<Group>& group, std::int64_t slot_ns);
   void deliver(const Group& group, GroupOutput out);
-  void store_samples(const std::string& tenant, const std::vector<RecordedSample>& samples);
   void evaluator_loop();
+  void start_deliveries();
   void stop_deliveries();
   void upkeep_loop();
 
@@ -62,6 +63,7 @@ struct Ruler::Impl {
   QueryMemo memo;
   std::string path_prefix;
   std::vector<std::unique_ptr<Delivery>> notifiers, writers;
+  std::unique_ptr<Recorder> recorder;  // null: recorded series are not stored
 
   mutable std::mutex mutex;  // guards what follows
   std::condition_variable wake;
@@ -72,7 +74,7 @@ struct Ruler::Impl {
   bool stopping = false, started = false, stopped = false;
   std::vector<std::thread> threads;
   std::int64_t next_poll_ns = 0, next_save_ns = 0;
-  std::atomic<std::uint64_t> store_failures{0}, stored_samples{0}, state_failures{0};
+  std::atomic<std::uint64_t> state_failures{0};
   // How long after the instant they were due groups began.
   std::atomic<std::uint64_t> starts{0}, late_sum_ns{0};
   std::atomic<std::int64_t> late_max_ns{0};

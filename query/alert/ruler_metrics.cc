@@ -155,12 +155,16 @@ void Ruler::append_metrics(std::string& out) const {
   w.sample({}, number(impl_->starts), "_count");
   w.family("loki_ruler_start_delay_seconds_max", "gauge", "The longest of these since the start.");
   w.sample({}, static_cast<double>(impl_->late_max_ns) / 1e9);
+  const RecorderStats recorded = impl_->recorder ? impl_->recorder->stats() : RecorderStats();
   w.family("loki_ruler_recorded_samples_stored_total", "counter",
            "Samples of recording rules appended to this store.");
-  w.sample({}, number(impl_->stored_samples));
+  w.sample({}, number(recorded.stored));
+  w.family("loki_ruler_recorded_samples_dropped_total", "counter",
+           "Samples that were not appended because the queue was full.");
+  w.sample({}, number(recorded.dropped));
   w.family("loki_ruler_recorded_samples_store_failures_total", "counter",
            "Appends of recorded samples that failed.");
-  w.sample({}, number(impl_->store_failures));
+  w.sample({}, number(recorded.failures));
   w.family("loki_ruler_state_failures_total", "counter",
            "Failures to read or write the state file.");
   w.sample({}, number(impl_->state_failures));

@@ -306,7 +306,7 @@ TEST_F(RulerTest, SharesOneQueryBetweenThresholds) {
   - {alert: A, expr: 'sum(rate({a="b"}[1m])) > 1'}
   - {alert: B, expr: 'sum(rate({a="b"}[1m])) > 2'}
   - {alert: C, expr: '3 < sum(rate({a="b"}[1m]))'}
-  - {record: d, expr: 'sum(rate({a="b"}[1m]))'}
+  - {record: d, expr: 'sum( rate( {a="b"} [1m] ) )'}
 )");
   result_ = {{{}, 2.5}};
   open();
