@@ -116,6 +116,13 @@ class FileSetTest : public testing::TestWithParam<bool> {  // polling or inotify
   std::unique_ptr<Tailer> tailer(bool wild = false) {
     return std::make_unique<Tailer>(dir, clock, wild, GetParam());
   }
+  // A run that has read what "app.log" begins with.
+  std::unique_ptr<Tailer> tailing(std::string_view beginning) {
+    dir.append("app.log", beginning);
+    auto t = tailer();
+    t->scan();
+    return t;
+  }
   // A new run that knows what the old one knew.
   std::unique_ptr<Tailer> restart(std::unique_ptr<Tailer> old, bool wild = false) {
     auto known = old->known();
@@ -132,9 +139,7 @@ std::string watcher_name(const testing::TestParamInfo<bool>& watcher) {
 INSTANTIATE_TEST_SUITE_P(Watchers, FileSetTest, testing::Bool(), watcher_name);
 
 TEST_P(FileSetTest, ReadsFromTheStartAndFollows) {
-  dir.append("app.log", "a\nb\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("a\nb\n");
   dir.append("app.log", "c\nd");
   t->round();
   EXPECT_EQ(t->lines, (Lines{"a", "b", "c"}));
@@ -160,9 +165,7 @@ TEST_P(FileSetTest, KeepsBytesAsTheyAre) {
 }
 
 TEST_P(FileSetTest, RenameAndCreateLosesNothing) {
-  dir.append("app.log", "1\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("1\n");
   dir.append("app.log", "2\n");
   dir.rename("app.log", "app.log.1");
   dir.append("app.log", "4\n");
@@ -178,9 +181,7 @@ TEST_P(FileSetTest, RenameAndCreateLosesNothing) {
 }
 
 TEST_P(FileSetTest, SeveralGenerationsWhileReadingIsPausedComeInOrder) {
-  dir.append("app.log", "1\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("1\n");
   for (int i = 2; i < 6; ++i) {
     for (int j = 4; j > 0; --j)
       if (std::filesystem::exists(dir.path("app.log." + std::to_string(j))))
@@ -196,9 +197,7 @@ TEST_P(FileSetTest, SeveralGenerationsWhileReadingIsPausedComeInOrder) {
 }
 
 TEST_P(FileSetTest, AGenerationThatCameAndWentBetweenTwoLooksIsRead) {
-  dir.append("app.log", "1\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("1\n");
   dir.append("app.log", "2\n");
   dir.rename("app.log", "app.log.1");
   dir.append("app.log", "3\n");
@@ -213,9 +212,7 @@ TEST_P(FileSetTest, AGenerationThatCameAndWentBetweenTwoLooksIsRead) {
 }
 
 TEST_P(FileSetTest, AnEmptyGenerationBetweenTwoLooksIsFollowed) {
-  dir.append("app.log", "1\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("1\n");
   dir.rename("app.log", "app.log.2");
   dir.append("app.log.1", "");
   dir.append("app.log", "");
@@ -228,9 +225,7 @@ TEST_P(FileSetTest, AnEmptyGenerationBetweenTwoLooksIsFollowed) {
 }
 
 TEST_P(FileSetTest, AGenerationAfterTheNameWasAwayForAWhileIsRead) {
-  dir.append("app.log", "1\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("1\n");
   dir.rename("app.log", "app.log.1");
   t->scan();
   dir.rename("app.log.1", "app.log.2");
@@ -243,9 +238,7 @@ TEST_P(FileSetTest, AGenerationAfterTheNameWasAwayForAWhileIsRead) {
 TEST_P(FileSetTest, WhatLayThereBeforeTheFirstLookIsNotReadWhenTheFileRotates) {
   dir.append("app.log.1", "old\n");
   ::usleep(20'000);
-  dir.append("app.log", "1\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("1\n");
   dir.rename("app.log.1", "app.log.2");
   dir.rename("app.log", "app.log.1");
   dir.append("app.log", "2\n");
@@ -254,9 +247,7 @@ TEST_P(FileSetTest, WhatLayThereBeforeTheFirstLookIsNotReadWhenTheFileRotates) {
 }
 
 TEST_P(FileSetTest, ACopyMadeByHandIsNotAGeneration) {
-  dir.append("app.log", "1\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("1\n");
   dir.copy("app.log", "app.log.bak");
   dir.append("app.log", "2\n");
   dir.rename("app.log", "app.log.1");
@@ -266,9 +257,7 @@ TEST_P(FileSetTest, ACopyMadeByHandIsNotAGeneration) {
 }
 
 TEST_P(FileSetTest, TwoCopytruncatesBetweenTwoLooksLoseNothing) {
-  dir.append("app.log", "line one\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("line one\n");
   dir.append("app.log", "line two\n");
   dir.copy("app.log", "app.log.2");
   dir.overwrite("app.log", "3\n");
@@ -305,9 +294,7 @@ TEST_P(FileSetTest, ARotatedNameThatMatchesIsNotReadAgain) {
 }
 
 TEST_P(FileSetTest, DeletedWhileUnreadIsReadToItsEnd) {
-  dir.append("app.log", "1\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("1\n");
   dir.append("app.log", "2\n3");
   dir.remove("app.log");
   t->round();
@@ -334,9 +321,7 @@ TEST_P(FileSetTest, AnUnsettledDeletedFileIsKept) {
 }
 
 TEST_P(FileSetTest, TruncatedFileBeginsAgain) {
-  dir.append("app.log", "first\nsecond\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("first\nsecond\n");
   dir.overwrite("app.log", "new\n");
   t->round();
   t->scan();
@@ -345,9 +330,7 @@ TEST_P(FileSetTest, TruncatedFileBeginsAgain) {
 }
 
 TEST_P(FileSetTest, TruncatedAndGrownPastTheOffsetIsNoticed) {
-  dir.append("app.log", "first\nsecond\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("first\nsecond\n");
   dir.overwrite("app.log", "other 1\nother 2\nother 3\n");
   t->round();
   t->scan();
@@ -441,9 +424,7 @@ TEST_P(FileSetTest, StopsWhereTheSinkSaysSo) {
 }
 
 TEST_P(FileSetTest, RewindReadsAgain) {
-  dir.append("app.log", "1\n2\n3\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("1\n2\n3\n");
   t->files().for_each([&](Source& source) { t->files().rewind(source, 2); });
   // The owner's account goes back too.
   t->lines.clear();
@@ -456,9 +437,7 @@ TEST_P(FileSetTest, RewindReadsAgain) {
 }
 
 TEST_P(FileSetTest, RestartGoesOnWhereItWas) {
-  dir.append("app.log", "1\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("1\n");
   t = restart(std::move(t));
   dir.append("app.log", "2\n");
   t->scan();
@@ -466,9 +445,7 @@ TEST_P(FileSetTest, RestartGoesOnWhereItWas) {
 }
 
 TEST_P(FileSetTest, RestartReadsTheRestOfARotatedFileAndThoseBetween) {
-  dir.append("app.log", "1\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("1\n");
   auto known = t->known();
   t.reset();
   dir.append("app.log", "2\n");
@@ -484,9 +461,7 @@ TEST_P(FileSetTest, RestartReadsTheRestOfARotatedFileAndThoseBetween) {
 TEST_P(FileSetTest, RestartDoesNotTouchOldGenerations) {
   dir.append("app.log.1", "old\n");
   ::usleep(20'000);
-  dir.append("app.log", "1\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("1\n");
   EXPECT_EQ(t->lines, (Lines{"1"})) << "only what the pattern names, at first sight";
   t = restart(std::move(t));
   dir.append("app.log", "2\n");
@@ -495,9 +470,7 @@ TEST_P(FileSetTest, RestartDoesNotTouchOldGenerations) {
 }
 
 TEST_P(FileSetTest, RestartAfterReplacementByABiggerFileStartsAtZero) {
-  dir.append("app.log", "1\n2\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("1\n2\n");
   auto known = t->known();
   t.reset();
   dir.remove("app.log");
@@ -513,9 +486,7 @@ TEST_P(FileSetTest, RestartAfterReplacementByABiggerFileStartsAtZero) {
 }
 
 TEST_P(FileSetTest, RestartAfterCopytruncateReadsTheCopysRest) {
-  dir.append("app.log", "1\n2\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("1\n2\n");
   auto known = t->known();
   t.reset();
   dir.append("app.log", "3\n");
@@ -531,9 +502,7 @@ TEST_P(FileSetTest, RestartAfterCopytruncateReadsTheCopysRest) {
 }
 
 TEST_P(FileSetTest, FilesAreRecognisedFromTheStoresMarksAlone) {
-  dir.append("app.log", "1\n2\n");
-  auto t = tailer();
-  t->scan();
+  auto t = tailing("1\n2\n");
   auto known = t->known();
   t.reset();
   dir.append("app.log", "3\n");
