@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""Lets real clients talk to the real server; README.md says which. check.py [--bin DIR] [NAME...]"""
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+REPO = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(REPO, "tests", "e2e"))
+import alerting  # noqa: E402
+import harness  # noqa: E402
+from harness import check, equal, wait_until  # noqa: E402
+
+LINES = 200
+GO_CLIENT = "github.com/grafana/loki-client-go@v0.0.0-20230116142646-e7494d0ef70c"
+NPM = ["pino@9", "pino-loki@3.0.0", "winston@3", "winston-loki@6.1.7"]
+PIP = ["python-logging-loki==0.3.1", "opentelemetry-sdk==1.45.2",
+       "opentelemetry-exporter-otlp-proto-http==1.45.2"]
+
+
+class Skip(Exception):
+    """The machine lacks what this client needs."""
+
+
+def run(argv, cwd, timeout=300):
+    done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
+    check(done.returncode == 0, f"{' '.join(argv)}: {done.stdout[-1500:]}{done.stderr[-1500:]}")
+    return done.stdout
+
+
+def need(program):
+    if not shutil.which(program):
+        raise Skip(f"no {program}")
+
+
+def scratch(name, install):
+    """A directory of this run in which install(directory) was called once."""
+    directory = os.path.join(harness.WORK, name)
+    if not os.path.isdir(directory):
+        os.makedirs(directory)
+        install(directory)
+    return directory
+
+
+def node_client(skald, script, *args):
+    need("npm")
+
+    def install(directory):
+        run(["npm", "init", "-y"], directory)
+        run(["npm", "install", "--no-audit", "--no-fund", *NPM], directory)
+    directory = scratch("npm", install)
+    shutil.copy(os.path.join(HERE, script), directory)
+    run(["node", script, skald.url, str(LINES), *args], directory)
+
+
+def python_client(skald, script, *args):
+    def install(directory):
+        run([sys.executable, "-m", "venv", directory], HERE)
+        run([directory + "/bin/pip", "install", "--quiet", *PIP], directory)
+    directory = scratch("venv", install)
+    run([directory + "/bin/python", os.path.join(HERE, script), skald.url, str(LINES), *args],
+        directory)
+
+
+def go_client(skald):
+    need("go")
+
+    def install(directory):
+        run(["go", "mod", "init", "check"], directory)
+        shutil.copy(os.path.join(HERE, "loki_client_go.go"), directory)
+        run(["go", "get", GO_CLIENT], directory)
+        run(["go", "mod", "tidy"], directory)
+        run(["go", "build", "-o", "client"], directory)
+    run([scratch("go", install) + "/client", skald.url, str(LINES)], HERE)
+
+
+def arrived(skald, selector, text=lambda line: line, count=LINES):
+    """The entries of the selector, once all are there; each must hold its line number and text."""
+    entries = wait_until(f"{count} lines of {selector}", lambda: (
+        lambda e: e if len(e) >= count else None)(skald.http.entries(selector)), 30)
+    equal(len(entries), count, f"lines of {selector}")
+    texts = sorted(text(line) for _, line, _ in entries)
+    equal(texts, sorted(f'line {i} "quoted" ü' for i in range(count)), f"texts of {selector}")
+    return entries
+
+
+def pino(skald):
+    node_client(skald, "pino.js")
+    arrived(skald, '{application="pino"} |= "line"', lambda line: json.loads(line)["msg"])
+    levels = {labels.get("level") for _, _, labels in skald.http.entries('{application="pino"}')}
+    check({"info", "error"} <= levels, f"levels of pino: {levels}")
+
+
+def winston(form):
+    def client(skald):
+        node_client(skald, "winston.js", form)
+        arrived(skald, f'{{application="winston-{form}"}}', lambda line: line.split(" {")[0])
+    return client
+
+
+def logging_loki(skald):
+    python_client(skald, "logging_loki_client.py")
+    entries = arrived(skald, '{application="python-logging-loki"}')
+    equal(entries[0][2].get("severity"), "info", "label severity")
+
+
+def otel(compression):
+    def client(skald):
+        python_client(skald, "otel_client.py", compression)
+        entries = arrived(skald, f'{{service_name="otel-{compression}"}}')
+        labels = entries[0][2]
+        equal({k: labels.get(k) for k in ("detected_level", "http_status", "nested_a", "scope_name",
+                                          "host_arch", "severity_text")},
+              {"detected_level": "warn", "http_status": "200", "nested_a": "b",
+               "scope_name": "check", "host_arch": "amd64", "severity_text": "WARN"},
+              "labels of an OTLP entry")
+    return client
+
+
+def loki_client_go(skald):
+    go_client(skald)
+    arrived(skald, '{application="loki-client-go"}')
+
+
+def prometheus(skald):
+    need("prometheus")
+    server = alerting.Prometheus(scrape=f"[{{job_name: skald, static_configs: [{{targets: "
+                                        f"['127.0.0.1:{skald.port}']}}]}}]")
+    server.wait_ready()
+    wait_until("a good scrape", lambda: [r for r in server.query('up{job="skald"}')
+                                         if r["value"][1] == "1"], 60)
+    check(server.query("skald_build_info"), "no skald_build_info in Prometheus")
+    metadata = server.json("/api/v1/targets/metadata?limit=1000")["data"]
+    check(len(metadata) > 30 and all(m["type"] != "unknown" for m in metadata),
+          f"types of metrics: {metadata[:5]}")
+
+
+def logcli(skald):
+    need("logcli")
+    now = time.time_ns()
+    status, _ = skald.http.push([({"application": "logcli"},
+                                  [(now + i, f"line {i}") for i in range(LINES)])])
+    equal(status, 204, "push")
+    base = ["logcli", "--addr", skald.url, "--quiet"]
+    out = run([*base, "query", "--limit", "5000", "--batch", "60", "--output", "raw", "--forward",
+               '{application="logcli"}'], HERE)
+    equal(out.split("\n")[:-1], [f"line {i}" for i in range(LINES)], "logcli query")
+    check("application" in run([*base, "labels"], HERE), "logcli labels")
+    check("logcli" in run([*base, "series", '{application="logcli"}'], HERE), "logcli series")
+    run([*base, "instant-query", 'sum(count_over_time({application="logcli"}[1h]))'], HERE)
+    run([*base, "stats", '{application="logcli"}'], HERE)
+    run([*base, "volume", '{application="logcli"}'], HERE)
+    run([*base, "detected-fields", '{application="logcli"}'], HERE)
+
+
+def lokitool(skald):
+    need("lokitool")
+    path = os.path.join(harness.WORK, "rules.yaml")
+    alerting.write(path, "namespace: check\ngroups:\n- name: g\n  rules:\n"
+                         "  - {record: r, expr: 'sum(rate({a=\"b\"}[1m]))'}\n")
+    base = ["--address", skald.url, "--id", "fake"]
+    run(["lokitool", "rules", "load", *base, path], HERE)
+    check("check" in run(["lokitool", "rules", "list", *base], HERE), "lokitool rules list")
+    run(["lokitool", "rules", "diff", *base, "--rule-files", path], HERE)
+    run(["lokitool", "rules", "delete", *base, "check", "g"], HERE)
+
+
+CLIENTS = {"pino-loki": pino, "winston-loki-json": winston("json"),
+           "winston-loki-protobuf": winston("protobuf"), "python-logging-loki": logging_loki,
+           "otel-none": otel("none"), "otel-gzip": otel("gzip"), "loki-client-go": loki_client_go,
+           "prometheus": prometheus, "logcli": logcli, "lokitool": lokitool}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bin", default=os.path.join(REPO, "build", "release", "bin"))
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+    harness.BIN = os.path.abspath(options.bin)
+    harness.WORK = tempfile.mkdtemp(prefix="skald-clients-")
+    failed = False
+    try:
+        skald = harness.Skald()
+        for name in options.names or CLIENTS:
+            try:
+                CLIENTS[name](skald)
+                print(f"{name}: ok", flush=True)
+            except Skip as reason:
+                print(f"{name}: skipped ({reason})", flush=True)
+            except (harness.Failure, OSError, subprocess.TimeoutExpired) as error:
+                failed = True
+                print(f"{name}: FAILED: {error}", flush=True)
+        print(skald.output(), end="")
+    finally:
+        for process in list(harness._running):
+            process.kill()
+        shutil.rmtree(harness.WORK, ignore_errors=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
