@@ -42,8 +42,9 @@ Lane::Lane(const AgentConfig& config, const ClientConfig& client, LaneOptions op
       std::move(batching), [this](SourceProgress& progress) { refresh(progress); },
       [this](SealedBatch batch) {
         sender_->enqueue(std::move(batch));
-        stop_reading_ = !sender_->has_room();
+        update_room();
       });
+  batcher_->set_may_seal([this](const std::string& tenant) { return !is_full(tenant); });
   FileSetOptions tailing;
   if (config.skald.line_bytes_max != 0) tailing.line_bytes_max = config.skald.line_bytes_max;
   tailing.rotated_grace_ns = options_.rotated_grace_ns;
@@ -85,6 +86,7 @@ base::Status Lane::build_jobs() {
                      TargetDiscovery::create(scrape.target, TargetDiscovery::Host::local(),
                                              parse_target_groups));
     multi_tenant_ = multi_tenant_ || sets_tenant(scrape.pipeline_stages);
+    multi_tenant_ = multi_tenant_ || scrape.push_api.has_value();  // X-Scope-OrgID
     for (const RelabelConfig& rule : scrape.target.relabel_configs)
       multi_tenant_ = multi_tenant_ || rule.target_label == kTenantLabel;
     for (const TargetGroup& group : scrape.target.static_configs)
@@ -111,7 +113,7 @@ void Lane::begin(ClientPositions positions, std::vector<PromtailPosition> import
     known.push_back(std::move(entry));
   }
   files_->set_known(std::move(known));
-  sender_->start(std::move(tenants));
+  sender_->start(std::move(tenants), multi_tenant_);
 }
 
 void Lane::wake() {
@@ -141,7 +143,22 @@ void Lane::take_sender_events() {
         break;
     }
   }
+  update_room();
+}
+
+void Lane::update_room() {
   stop_reading_ = !sender_->has_room();
+  std::vector<std::string> full = sender_->full_tenants();
+  if (full == full_tenants_) return;
+  const bool any_freed =
+      std::any_of(full_tenants_.begin(), full_tenants_.end(), [&](const std::string& tenant) {
+        return std::find(full.begin(), full.end(), tenant) == full.end();
+      });
+  full_tenants_ = std::move(full);
+  if (!any_freed) return;
+  files_->resume_all();  // what is still for a full one is held back again after a line
+  for (const auto& account : accounts_)
+    if (account != nullptr) account->held_back = false;
 }
 
 void Lane::on_ready(const SenderEvent& event) {
@@ -290,10 +307,15 @@ bool Lane::on_line(Source& source, std::string_view line, std::uint64_t start, s
     in.read_ns = ++line_time_ns_;
     in.labels = data.labels.get();
     in.range = {source.number, start, end};
+    line_is_for_full_ = false;
     jobs_[data.job].pipeline->process(in, *this);
   }
   data.progress.processed_to = end;
   seal_check(batcher_->seal_full());
+  if (std::exchange(line_is_for_full_, false)) [[unlikely]] {
+    source.held_back = true;
+    return false;
+  }
   if (const std::int64_t blocked = jobs_[data.job].pipeline->blocked_until_ns(); blocked != 0)
       [[unlikely]] {
     if (blocked > line_time_ns_) {
@@ -383,6 +405,9 @@ void Lane::on_entry(const EntryOut& entry) {
   std::string_view line = entry.line;
   if (!take_rate_token() || !limit_line(line, entry)) return;
   if (options_.tap) return options_.tap(entry);
+  if (!full_tenants_.empty()) [[unlikely]]
+    line_is_for_full_ = line_is_for_full_ || (entry.range.source == current_number_ &&
+                                              is_full(tenant_of(*entry.labels)));
   batcher_->add(*entry.labels, entry.timestamp_ns, line, entry.metadata, data->progress,
                 entry.range.end, line_monotonic_ns_);
 }

@@ -6,6 +6,7 @@
 // Threads: run() on one thread (or step() by a test), the sender on its own; snapshots and
 // stop requests from any.
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -138,6 +139,7 @@ class Lane final : public TailOwner, public EntrySink {
   struct Account final {
     FileData data;
     bool begun = false;
+    bool held_back = false;  // its last line was for a tenant that takes no more
     std::uint64_t losses = 0;
     std::optional<std::uint64_t> rewound_to;
   };
@@ -166,10 +168,11 @@ class Lane final : public TailOwner, public EntrySink {
   void on_dropped(const SourceRange& range) override;
 
   void take_sender_events();
+  void update_room();
   void on_ready(const SenderEvent& event);
   void on_conflict(const SenderEvent& event);
-  bool wait_for_room(std::unique_lock<std::mutex>& lock, const Job& job, std::int64_t deadline_ns,
-                     const std::atomic<bool>* cancel) const;
+  bool wait_for_room(std::unique_lock<std::mutex>& lock, const Account& account,
+                     std::int64_t deadline_ns, const std::atomic<bool>* cancel) const;
   void rewind_accounts(const std::string& tenant, const std::vector<std::uint64_t>& given_up,
                        const std::map<std::string, std::uint64_t>* stored);
   void read_again(const std::string& tenant, const std::vector<std::uint64_t>& given_up,
@@ -183,6 +186,12 @@ class Lane final : public TailOwner, public EntrySink {
   void for_each_progress(Fn&& fn);
   bool limit_line(std::string_view& line, const EntryOut& entry);
   bool take_rate_token();
+  const std::string& tenant_of(const LabelSet& labels) const {
+    return labels.tenant().empty() ? client_.tenant_id : labels.tenant();
+  }
+  bool is_full(const std::string& tenant) const {
+    return std::find(full_tenants_.begin(), full_tenants_.end(), tenant) != full_tenants_.end();
+  }
   void seal_check(const base::Status& status);
   ClientPositions positions();
   void save_positions();
@@ -215,6 +224,9 @@ class Lane final : public TailOwner, public EntrySink {
   FileData* current_ = nullptr;
   std::uint64_t current_number_ = 0;
   std::int64_t line_time_ns_ = 0, line_monotonic_ns_ = 0;
+  // Tenants that take no more for now, and whether the line in the pipeline was one of theirs.
+  std::vector<std::string> full_tenants_;
+  bool line_is_for_full_ = false;
   std::string decoded_;  // the line, if its file is not UTF-8
   bool ready_ = false, is_skald_ = false, multi_tenant_ = false, found_ = false;
   bool stop_reading_ = false, discarding_ = false, positions_dirty_ = false;

@@ -35,9 +35,11 @@ void Lane::close_account(std::size_t index) {
 }
 
 // False: stopping, cancelled or out of time. The lock is free meanwhile.
-bool Lane::wait_for_room(std::unique_lock<std::mutex>& lock, const Job& job,
+bool Lane::wait_for_room(std::unique_lock<std::mutex>& lock, const Account& account,
                          std::int64_t deadline_ns, const std::atomic<bool>* cancel) const {
-  while (!ready_ || stop_reading_ || job.pipeline->blocked_until_ns() > clock_.wall_ns()) {
+  const Job& job = jobs_[account.data.job];
+  while (!ready_ || stop_reading_ || account.held_back ||
+         job.pipeline->blocked_until_ns() > clock_.wall_ns()) {
     if (stopping_ || (cancel != nullptr && *cancel) || clock_.monotonic_ns() >= deadline_ns)
       return false;
     lock.unlock();
@@ -55,7 +57,7 @@ base::Result<std::uint64_t> Lane::push(std::size_t index, const model::Labels& l
   Job& job = jobs_[account.data.job];
   const std::int64_t now_ns = clock_.monotonic_ns();
   const std::int64_t deadline_ns = wait_ns < kForeverNs - now_ns ? now_ns + wait_ns : kForeverNs;
-  if (!wait_for_room(lock, job, deadline_ns, cancel)) {
+  if (!wait_for_room(lock, account, deadline_ns, cancel)) {
     if (stopping_ || (cancel != nullptr && *cancel))
       return base::cancelled("the agent is stopping");
     return base::unavailable("the queue of client " + client_.name + " is full");
@@ -75,8 +77,12 @@ base::Result<std::uint64_t> Lane::push(std::size_t index, const model::Labels& l
   in.labels = set.get();
   in.metadata = line.metadata;
   in.range = {progress.source, progress.processed_to, progress.processed_to + 1};
+  current_number_ = progress.source;
+  current_ = &account.data;
+  line_is_for_full_ = false;
   const bool first = batcher_->next_due_ns() == kForeverNs;
   job.pipeline->process(in, *this);
+  account.held_back = std::exchange(line_is_for_full_, false);
   ++account.data.lines;
   ++progress.processed_to;
   seal_check(batcher_->seal_full());

@@ -135,14 +135,20 @@ base::Status Batcher::seal_full() {
   if (!any_full_) [[likely]]
     return {};
   any_full_ = false;
-  for (const auto& tenant : tenants_)
-    if (tenant->full) SKALD_TRY(seal(*tenant));
+  for (const auto& tenant : tenants_) {
+    if (!tenant->full) continue;
+    if (may_seal(*tenant))
+      SKALD_TRY(seal(*tenant));
+    else
+      any_full_ = true;
+  }
   return {};
 }
 
 base::Status Batcher::seal_due(std::int64_t now_ns) {
   for (const auto& tenant : tenants_)
-    if (!tenant->batch.empty() && now_ns - tenant->opened_ns >= options_.batch_wait_ns)
+    if (!tenant->batch.empty() && now_ns - tenant->opened_ns >= options_.batch_wait_ns &&
+        may_seal(*tenant))
       SKALD_TRY(seal(*tenant));
   return {};
 }
@@ -155,7 +161,8 @@ base::Status Batcher::seal_all() {
 std::int64_t Batcher::next_due_ns() const noexcept {
   std::int64_t due = std::numeric_limits<std::int64_t>::max();
   for (const auto& tenant : tenants_)
-    if (!tenant->batch.empty()) due = std::min(due, tenant->opened_ns + options_.batch_wait_ns);
+    if (!tenant->batch.empty() && may_seal(*tenant))
+      due = std::min(due, tenant->opened_ns + options_.batch_wait_ns);
   return due;
 }
 

@@ -70,6 +70,10 @@ class Batcher {
   // may call back.
   using Refresh = std::function<void(SourceProgress&)>;
   using OnSealed = std::function<void(SealedBatch)>;
+  // Whether a tenant's batch may be sealed now. If not, it stays open until it may, or until the
+  // open batches take too much memory. May be empty.
+  using MaySeal = std::function<bool(const std::string& tenant)>;
+  void set_may_seal(MaySeal may_seal) { may_seal_ = std::move(may_seal); }
   Batcher(BatcherOptions options, Refresh refresh, OnSealed on_sealed);
 
   // Skald: marks and zstd. Loki: snappy. Before the first entry.
@@ -122,12 +126,16 @@ class Batcher {
   Slot& slot_of(const LabelSet& labels);
   TenantBatch& tenant_of(const std::string& name);
   SourceProgress::Tenant& progress_of(SourceProgress& source, std::uint32_t tenant);
+  bool may_seal(const TenantBatch& tenant) const {
+    return !may_seal_ || pool_.used_bytes() > kOpenBytesMax || may_seal_(tenant.name);
+  }
   base::Status seal(TenantBatch& tenant);
   std::string labels_text(const LabelSet& labels) const;
 
   const BatcherOptions options_;
   Refresh refresh_;
   OnSealed on_sealed_;
+  MaySeal may_seal_;
   BlockPool pool_;  // outlives tenants_
   std::vector<std::unique_ptr<TenantBatch>> tenants_;
   std::vector<Slot> slots_;

@@ -64,8 +64,9 @@ Sender::Sender(SenderOptions options, std::unique_ptr<net::HttpTransport> transp
 
 Sender::~Sender() = default;
 
-void Sender::start(std::vector<std::string> tenants) {
+void Sender::start(std::vector<std::string> tenants, bool several_tenants) {
   const std::lock_guard lock(mutex_);
+  several_tenants_ = several_tenants || tenants.size() > 1;
   asked_tenants_ = std::move(tenants);
   started_ = true;
   ++changes_;
@@ -74,13 +75,20 @@ void Sender::start(std::vector<std::string> tenants) {
 
 bool Sender::has_room() const {
   const std::lock_guard lock(mutex_);
-  return queue_bytes_ < kQueueBytesMax && queue_.size() < kQueueBatchesMax;
+  const std::size_t bytes_max = several_tenants_ ? kTenantsQueueBytesMax : kQueueBytesMax;
+  return queue_bytes_ < bytes_max && queue_.size() < kQueueBatchesMax;
 }
 
-bool Sender::has_room(const std::string& tenant) const {
+std::vector<std::string> Sender::full_tenants() const {
   const std::lock_guard lock(mutex_);
-  const auto it = tenant_bytes_.find(tenant);
-  return it == tenant_bytes_.end() || it->second < kTenantQueueBytesMax;
+  std::vector<std::string> full;
+  if (!several_tenants_) return full;  // has_room() says it all
+  for (const auto& [tenant, bytes] : tenant_bytes_) {
+    const auto state = tenants_.find(tenant);
+    const bool failing = state != tenants_.end() && state->second.failures > 0;
+    if (bytes > 0 && (failing || bytes >= kTenantQueueBytesMax)) full.push_back(tenant);
+  }
+  return full;
 }
 
 void Sender::enqueue(SealedBatch batch) {
@@ -320,6 +328,7 @@ void Sender::retry(SealedBatch& batch, const base::Result<net::HttpResponse>& re
     ++counters_.retries[batch.tenant];
     queue_.push_front(std::move(batch));
   }
+  if (failures == 1) notify_();  // full_tenants() changed
   // The first failure and then each doubling: an hour's outage is a dozen lines.
   if ((failures & (failures - 1)) == 0)
     log_(true, options_.name + ": push failed " + std::to_string(failures) +

@@ -16,7 +16,8 @@
 // At start it asks for the store's marks: 200 is Skald (zstd, marks), 404 and its like a Loki
 // (snappy, at least once).
 //
-// Threads: enqueue(), has_room(), take_events(), counters and stop() from any; step() from one.
+// Threads: enqueue(), has_room(), full_tenants(), take_events(), counters and stop() from any;
+// step() from one.
 
 #include <array>
 #include <atomic>
@@ -101,10 +102,11 @@ class Sender {
          const base::Clock& clock, std::function<void()> notify, Log log);
   ~Sender();
 
-  // The tenants whose marks to ask for before anything is sent.
-  void start(std::vector<std::string> tenants);
+  // The tenants whose marks to ask for before anything is sent, and whether there may be more.
+  void start(std::vector<std::string> tenants, bool several_tenants = false);
   bool has_room() const;
-  bool has_room(const std::string& tenant) const;
+  // Tenants for which nothing more is to be enqueued now, though others may go on.
+  std::vector<std::string> full_tenants() const;
   void enqueue(SealedBatch batch);
   bool idle() const;  // nothing waits and nothing is under way
   std::vector<SenderEvent> take_events();
@@ -161,6 +163,7 @@ class Sender {
   std::vector<std::string> asked_tenants_;
   SenderCounters counters_;
   std::uint64_t changes_ = 0;  // of anything run() may wait for
+  bool several_tenants_ = false;
   bool started_ = false, ready_ = false, is_skald_ = false, stopped_ = false, busy_ = false;
   int probe_failures_ = 0, probe_refusals_ = 0;
   std::int64_t probe_not_before_ns_ = 0;

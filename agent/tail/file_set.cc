@@ -57,7 +57,7 @@ Source* FileSet::newest_of(const std::string& path) {
 }
 
 void FileSet::queue(Source& source) {
-  if (source.queued) return;
+  if (source.queued || source.held_back) return;
   source.queued = true;
   queue_.push_back(source.number);
 }
@@ -324,8 +324,13 @@ bool FileSet::read_turn() {
   }
   if (source->predecessor != 0) {
     const Source* before = find(source->predecessor);
-    if (before == nullptr || !before->queued) {
+    if (before == nullptr || (!before->queued && !before->held_back)) {
       source->predecessor = 0;
+    } else if (before->held_back) {
+      queue_.pop_front();
+      source->queued = false;
+      source->held_back = true;
+      return true;
     } else {  // behind its predecessor
       queue_.pop_front();
       queue_.push_back(number);
@@ -357,6 +362,10 @@ bool FileSet::read_turn() {
     case LineReader::Outcome::kMore: queue(*source); return true;
     case LineReader::Outcome::kDrained: return true;
     case LineReader::Outcome::kStopped:
+      if (source->held_back) {
+        held_back_ = true;
+        return true;
+      }
       source->queued = true;
       queue_.push_front(number);
       return false;
@@ -463,7 +472,7 @@ void FileSet::poll_rotated(Source& source) {
     source.unlinked = true;
     source.size = std::max(source.size, source.offset);
   }
-  if (source.queued) return;
+  if (source.queued || source.held_back) return;
   const std::int64_t quiet_ns = now - source.changed_ns;
   if (quiet_ns < options_.partial_flush_ns) return;
   if (source.partial && source.fd >= 0) {
@@ -501,10 +510,21 @@ void FileSet::close_idle() {
   if (open_count_ <= options_.open_files_max) return;
   const std::int64_t now = clock_.monotonic_ns();
   for (auto& [number, source] : sources_) {
-    if (source->fd < 0 || source->rotated || source->queued || source->partial) continue;
+    if (source->fd < 0 || source->rotated || source->queued || source->held_back || source->partial)
+      continue;
     if (now - source->changed_ns < options_.idle_close_ns) continue;
     source->close();
     if (--open_count_ <= options_.open_files_max / 2) return;
+  }
+}
+
+void FileSet::resume_all() {
+  if (!held_back_) return;
+  held_back_ = false;
+  for (auto& [number, source] : sources_) {
+    if (!source->held_back) continue;
+    source->held_back = false;
+    queue(*source);
   }
 }
 

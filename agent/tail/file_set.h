@@ -134,9 +134,13 @@ class FileSet {
   bool has_unwatched_directories() const noexcept { return unwatched_; }
   bool wants_scan() const noexcept { return wants_scan_; }
 
+  bool has_held_back() const noexcept { return held_back_; }
   bool has_work() const noexcept { return !queue_.empty(); }
   // One turn of one file. False: the sink said stop (the file stays first in the queue).
   bool read_turn();
+
+  // Lets go on what its owner held back (Source::held_back, set while it took a line).
+  void resume_all();
 
   // Reads again from `offset` (the store has less than we thought).
   void rewind(Source& source, std::uint64_t offset);
@@ -205,6 +209,7 @@ class FileSet {
   std::size_t open_count_ = 0;
   bool unwatched_ = false;
   bool wants_scan_ = false;
+  bool held_back_ = false;  // some source is
 };
 
 }  // namespace skald::agent

@@ -33,12 +33,13 @@ struct Source {
   char tail[kTailBytes] = {};  // the last tail_size bytes before `offset`
 
   int fd = -1;
-  bool bare = false;      // no byte of it was ever seen
-  bool queued = false;    // in the reading queue
-  bool rotated = false;   // no longer under `path`
-  bool unlinked = false;  // no name at all
-  bool skipping = false;  // inside a line that was cut: drop up to its newline
-  bool partial = false;   // bytes after the last newline wait for theirs
+  bool bare = false;       // no byte of it was ever seen
+  bool queued = false;     // in the reading queue
+  bool held_back = false;  // by the owner, until FileSet::resume_all(): the others go on
+  bool rotated = false;    // no longer under `path`
+  bool unlinked = false;   // no name at all
+  bool skipping = false;   // inside a line that was cut: drop up to its newline
+  bool partial = false;    // bytes after the last newline wait for theirs
   // Later generations of `path` were made at this time or after it, in the file system's time.
   std::int64_t successor_ns = 0;
   std::int64_t modified_ns = 0;   // as last seen, in the same time
