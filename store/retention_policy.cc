@@ -25,13 +25,19 @@ std::string format_time(model::TimestampNs time_ns) {
 
 }  // namespace
 
+std::size_t rule_of(const RetentionPolicy& policy, const model::Labels& labels) {
+  const auto& rules = policy.rules;
+  std::size_t best = rules.size();
+  for (std::size_t i = 0; i < rules.size(); ++i)
+    if (model::matches_all(rules[i].selector, labels) &&
+        (best == rules.size() || rules[i].priority > rules[best].priority))
+      best = i;
+  return best;
+}
+
 std::int64_t period_of(const RetentionPolicy& policy, const model::Labels& labels) {
-  const RetentionRule* best = nullptr;
-  for (const RetentionRule& rule : policy.rules)
-    if (model::matches_all(rule.selector, labels) &&
-        (best == nullptr || rule.priority > best->priority))
-      best = &rule;
-  return best != nullptr ? best->period_ns : policy.period_ns;
+  const std::size_t rule = rule_of(policy, labels);
+  return rule < policy.rules.size() ? policy.rules[rule].period_ns : policy.period_ns;
 }
 
 AgeLimits::AgeLimits(const RetentionPolicy& policy, const model::PushBatch& batch,

@@ -12,8 +12,10 @@
 
 namespace skald::store {
 
-// The rule of the highest priority that matches (of equal ones the first), else the policy's own
-// period. 0: for ever.
+// The index of the rule of the highest priority that matches (of equal ones the first), or the
+// number of rules: none.
+std::size_t rule_of(const RetentionPolicy& policy, const model::Labels& labels);
+// That rule's period, else the policy's own. 0: for ever.
 std::int64_t period_of(const RetentionPolicy& policy, const model::Labels& labels);
 
 // The oldest acceptable time of each stream of a batch.

@@ -30,6 +30,9 @@ struct RetentionRule {
   model::Matchers selector;    // empty: every stream
   std::int64_t period_ns = 0;  // 0: keep for ever
   int priority = 0;            // of the rules that match a stream the highest priority wins
+  // Of the parts, what the rule's streams may take, oldest rows first; 0: no limit. Counted as each
+  // part's bytes in proportion to the lines.
+  std::uint64_t bytes_max = 0;
 };
 
 struct RetentionPolicy {
@@ -42,11 +45,15 @@ struct StoreOptions {
   std::string data_dir;
   base::FileSystem* fs = &base::FileSystem::posix();
   const base::Clock* clock = &base::Clock::system();
-  std::uint64_t head_bytes_max = 16U << 20;  // raw bytes in memory before a part is sealed
+  std::uint64_t head_bytes_max = 12U << 20;  // raw bytes in memory before a part is sealed
   std::int64_t head_age_max_ns = 300LL * base::kNsPerSecond;
   std::uint64_t disk_bytes_max = 10ULL << 30;  // all tenants' parts, oldest first; 0: no limit
   std::uint64_t disk_free_min = 64U << 20;     // below: appends get kNoSpace
   unsigned background_threads = 1;             // seal and compact; 0: only flush() does
+  // Of a merge: what it may hold in memory (compact/limits.h says how it is kept), and the bytes of
+  // parts that merges in the background read and write per second, together; 0: no limit.
+  std::uint64_t compaction_memory_max = 128U << 20;
+  std::uint64_t compaction_bytes_per_second = 32U << 20;
   // Asked at every retention pass and at append; must be thread-safe. Absent: no limit by time.
   std::function<RetentionPolicy(std::string_view tenant)> retention;
 };
@@ -86,7 +93,10 @@ struct StoreStats {
   std::uint64_t quarantined_parts = 0, streams = 0, index_rebuilds = 0;
   std::uint64_t appended_entries = 0, appended_bytes = 0, duplicate_entries = 0;
   std::uint64_t wal_syncs = 0, wal_sync_ns = 0, seals = 0, compactions = 0, compacted_bytes = 0;
+  std::uint64_t compaction_io_bytes = 0, compaction_wait_ns = 0;  // read + written; held back for
+  std::uint64_t merged_expired_entries = 0, merged_deleted_entries = 0, merged_duplicates = 0;
   std::uint64_t retention_deleted_parts = 0, retention_deleted_bytes = 0;
+  std::uint64_t disk_bytes_max = 0;  // the limit of StoreOptions
   bool read_only_no_space = false;
 };
 

@@ -25,6 +25,8 @@
 
 namespace skald::store {
 
+class KeptSince;
+
 class StoreImpl final : public Store {
  public:
   explicit StoreImpl(StoreOptions options);
@@ -56,7 +58,8 @@ class StoreImpl final : public Store {
  private:
   struct Counters {
     std::atomic<std::uint64_t> quarantined{0}, index_rebuilds{0}, seals{0}, compactions{0},
-        compacted_bytes{0}, retention_parts{0}, retention_bytes{0};
+        compacted_bytes{0}, retention_parts{0}, retention_bytes{0}, merged_expired{0},
+        merged_deleted{0}, merged_duplicates{0};
   };
 
   // store_open.cc
@@ -92,9 +95,14 @@ class StoreImpl final : public Store {
   bool quiet();
   base::Status compact_tenants(Reach reach);
   base::Status compact_tenant(ingest::Tenant& tenant, Reach reach);
+  bool emptied_parts_are_gone(const ingest::Tenant& tenant);
   compact::MergeOptions merge_options(const ingest::Tenant& tenant, Reach reach);
   base::Status run_merge(ingest::Tenant& tenant, const compact::MergeRun& run,
                          const compact::MergeOptions& merge_options);
+
+  // store_retention.cc
+  KeptSince kept_since(const ingest::Tenant& tenant) const;
+  std::vector<model::TimestampNs> byte_cutoffs(const ingest::Tenant& tenant);
   void drop_part(ingest::Tenant& tenant, const std::shared_ptr<catalog::PartHandle>& part,
                  std::string_view why);
   void drop_expired(ingest::Tenant& tenant);
@@ -138,8 +146,15 @@ class StoreImpl final : public Store {
   std::map<std::string, IndexedState> indexed_;
   bool checkpoint_lost_ = false;
 
+  compact::ThrottleTotals compaction_io_;
+  compact::Throttle throttle_;     // of merges in the background
+  compact::Throttle unthrottled_;  // of those that somebody waits for
+
   std::mutex seal_mutex_;     // one seal at a time
   std::mutex compact_mutex_;  // one merge, retention pass or backup at a time
+  std::vector<std::weak_ptr<catalog::PartHandle>> emptied_;  // under it
+  // By tenant, what limits of bytes on streams cut off at the last retention pass. Under it.
+  std::map<std::string, std::vector<model::TimestampNs>> byte_cutoffs_;
   std::mutex wake_mutex_;
   std::condition_variable wake_;
   std::atomic<bool> stopping_{false};

@@ -41,7 +41,9 @@ StoreImpl::StoreImpl(StoreOptions options)
       layout_{options_.data_dir},
       fs_(*options_.fs),
       clock_(*options_.clock),
-      cache_(fs_) {}
+      cache_(fs_),
+      throttle_(options_.compaction_bytes_per_second, compaction_io_, &stopping_),
+      unthrottled_(0, compaction_io_, &stopping_) {}
 
 base::Status StoreImpl::start() {
   for (const std::string& directory :

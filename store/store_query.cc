@@ -79,6 +79,12 @@ StoreStats StoreImpl::stats() const {
   out.seals = counters_.seals;
   out.compactions = counters_.compactions;
   out.compacted_bytes = counters_.compacted_bytes;
+  out.compaction_io_bytes = compaction_io_.bytes;
+  out.compaction_wait_ns = compaction_io_.wait_ns;
+  out.merged_expired_entries = counters_.merged_expired;
+  out.merged_deleted_entries = counters_.merged_deleted;
+  out.merged_duplicates = counters_.merged_duplicates;
+  out.disk_bytes_max = options_.disk_bytes_max;
   out.retention_deleted_parts = counters_.retention_parts;
   out.retention_deleted_bytes = counters_.retention_bytes;
   out.read_only_no_space = no_space_;

@@ -40,6 +40,19 @@ void add_store(MetricsText& out, const store::StoreStats& s) {
   counter(out, "skald_store_seals_total", "Heads turned into parts.", s.seals);
   counter(out, "skald_store_compactions_total", "Merges of parts.", s.compactions);
   counter(out, "skald_store_compacted_bytes_total", "Bytes read by merges.", s.compacted_bytes);
+  counter(out, "skald_store_compaction_io_bytes_total", "Bytes merges read and wrote.",
+          s.compaction_io_bytes);
+  out.one("skald_store_compaction_throttled_seconds_total", "counter",
+          "Time merges in the background were held back.",
+          static_cast<double>(s.compaction_wait_ns) / 1e9);
+  counter(out, "skald_store_merged_expired_entries_total",
+          "Entries beyond retention that merges dropped.", s.merged_expired_entries);
+  counter(out, "skald_store_merged_deleted_entries_total",
+          "Entries of delete requests that merges dropped.", s.merged_deleted_entries);
+  counter(out, "skald_store_merged_duplicate_entries_total", "Equal entries that merges dropped.",
+          s.merged_duplicates);
+  gauge(out, "skald_store_disk_bytes_max", "Limit of skald_store_part_bytes; 0: none.",
+        s.disk_bytes_max);
   counter(out, "skald_store_retention_deleted_parts_total", "Parts removed by retention.",
           s.retention_deleted_parts);
   counter(out, "skald_store_retention_deleted_bytes_total", "Bytes removed by retention.",

@@ -61,10 +61,12 @@ void read_retention(YamlMap& map, store::RetentionPolicy& policy) {
   policy.rules.clear();
   for (YamlMap& item : map.list("retention_stream")) {
     std::string selector;
-    std::int64_t period_ns = 0;
+    std::int64_t period_ns = policy.period_ns;
+    std::uint64_t bytes_max = 0;
     unsigned priority = 0;
     item.get("selector", selector);
     item.get_duration("period", period_ns);
+    item.get_bytes("bytes", bytes_max);
     item.get("priority", priority);
     item.finish();
     auto matchers = logql::parse_matchers(selector);
@@ -72,7 +74,8 @@ void read_retention(YamlMap& map, store::RetentionPolicy& policy) {
       item.fail("selector", std::string(matchers.status().message()));
       continue;
     }
-    policy.rules.push_back({std::move(*matchers), period_ns, static_cast<int>(priority)});
+    policy.rules.push_back(
+        {std::move(*matchers), period_ns, static_cast<int>(priority), bytes_max});
   }
 }
 
@@ -164,6 +167,8 @@ void read_storage(YamlMap map, store::StoreOptions& store) {
   map.get_bytes("disk_bytes_max", store.disk_bytes_max);
   map.get_bytes("disk_free_min", store.disk_free_min);
   map.get("background_threads", store.background_threads);
+  map.get_bytes("compaction_memory_max", store.compaction_memory_max);
+  map.get_bytes("compaction_bytes_per_second", store.compaction_bytes_per_second);
   map.finish();
 }
 

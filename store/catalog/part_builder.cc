@@ -16,8 +16,10 @@ base::Result<std::unique_ptr<PartBuilder>> PartBuilder::create(base::FileSystem&
   std::unique_ptr<PartBuilder> builder(new PartBuilder(fs, parts_directory, name));
   SKALD_TRY_ASSIGN(builder->file_, fs.create(builder->temporary_));
   builder->writer_ = std::make_unique<part::PartWriter>(
-      part::WriterOptions{effort},
-      [file = builder->file_.get()](std::string_view bytes) { return file->append(bytes); });
+      part::WriterOptions{effort}, [self = builder.get()](std::string_view bytes) {
+        self->written_ += bytes.size();
+        return self->file_->append(bytes);
+      });
   return builder;
 }
 

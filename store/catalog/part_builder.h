@@ -40,6 +40,7 @@ class PartBuilder {
   }
   base::Status add_row_group(std::span<const part::InputRow> rows);
   std::uint64_t entries() const noexcept { return entries_; }
+  std::uint64_t bytes_written() const noexcept { return written_; }
 
   base::Result<std::shared_ptr<PartHandle>> publish();
 
@@ -54,7 +55,7 @@ class PartBuilder {
   std::unique_ptr<part::PartWriter> writer_;
   std::vector<std::uint32_t> numbers_;  // by local index
   std::unordered_map<std::uint32_t, std::uint32_t> locals_;
-  std::uint64_t entries_ = 0;
+  std::uint64_t entries_ = 0, written_ = 0;
   bool published_ = false;
 };
 

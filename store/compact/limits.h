@@ -9,10 +9,10 @@ namespace skald::store::compact {
 // Raw bytes of lines in one merged part: bounds how long a merge takes and the space it needs
 // beside its inputs.
 inline constexpr std::uint64_t kMergedBytesMax = 1ULL << 30;
-// Raw bytes of a row group. In the background memory comes first; when asked for (POST /flush,
-// skaldctl), size does.
-inline constexpr std::uint64_t kGroupBytesBackground = 32U << 20;
-inline constexpr std::uint64_t kGroupBytesForeground = 64U << 20;
+// A merge holds the raw lines of a group, their rows, a copy of the values and the columns in work:
+// measured, 4.4 times the raw bytes of the group. So its size is the memory allowed over this.
+inline constexpr std::uint64_t kMemoryPerGroupByte = 5;
+inline constexpr std::uint64_t kGroupBytesMin = 1U << 20;
 inline constexpr std::size_t kGroupRowsMax = 1U << 19;
 // A merge takes an older part only if it is at most this many times as large as the newer ones
 // together: so a row is rewritten O(log n) times.

@@ -17,16 +17,26 @@ namespace {
 class Merger {
  public:
   Merger(const ingest::Tenant& tenant, const MergeOptions& options, catalog::PartBuilder& builder)
-      : tenant_(tenant), options_(options), builder_(builder), recent_(kRecentRows, 1) {}
+      : tenant_(tenant),
+        options_(options),
+        builder_(builder),
+        group_bytes_max_(std::max(kGroupBytesMin, options.memory_max / kMemoryPerGroupByte)),
+        recent_(kRecentRows, 1) {}
 
   base::Status add_part(const part::PartReader& reader) {
     const auto numbers = read::number_streams(tenant_)(reader.streams());
-    for (std::size_t i = 0; i < reader.row_groups().size(); ++i) {
+    const auto groups = reader.row_groups();
+    for (std::size_t i = 0; i < groups.size(); ++i) {
       if (options_.stopping != nullptr && options_.stopping->load())
         return base::cancelled("the store is shutting down");
+      // Groups end where an input group ends: what the rows borrow from stays whole.
+      if (group_bytes_ + groups[i].line_bytes > group_bytes_max_ ||
+          group_.size() + groups[i].rows > kGroupRowsMax)
+        SKALD_TRY(finish_group());
       SKALD_TRY_ASSIGN(part::RowGroupRows rows, reader.read_rows(i));
       held_.push_back(std::make_unique<part::RowGroupRows>(std::move(rows)));
       SKALD_TRY(add_rows(*held_.back(), numbers));
+      spent(groups[i].file_bytes);
     }
     return {};
   }
@@ -36,10 +46,12 @@ class Merger {
       held_.clear();
       return {};
     }
+    const std::uint64_t written = builder_.bytes_written();
     base::Status status = builder_.add_row_group(group_);
     group_.clear();
     group_bytes_ = 0;
     held_.clear();
+    spent(builder_.bytes_written() - written);
     return status;
   }
 
@@ -58,10 +70,11 @@ class Merger {
                         row.timestamp_ns, row.line, metadata.empty() ? nullptr : &metadata});
       group_bytes_ += row.line.size();
     }
-    // Groups end where an input group ends: what the rows borrow from stays whole.
-    if (group_bytes_ >= options_.group_bytes || group_.size() >= kGroupRowsMax)
-      return finish_group();
     return {};
+  }
+
+  void spent(std::uint64_t bytes) {
+    if (options_.throttle != nullptr) options_.throttle->spent(bytes);
   }
 
   bool dropped(const part::RowGroupRows::Row& row, std::uint32_t number,
@@ -98,6 +111,7 @@ class Merger {
   const ingest::Tenant& tenant_;
   const MergeOptions& options_;
   catalog::PartBuilder& builder_;
+  const std::uint64_t group_bytes_max_;
   ingest::RecentSet recent_;
   std::unordered_map<std::uint32_t, model::TimestampNs> oldest_;
   std::vector<part::InputRow> group_;

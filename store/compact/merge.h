@@ -3,7 +3,9 @@
 // twice. Crash-safe without a log: the new part's name covers its inputs, which start-up therefore
 // removes if the crash came between publishing and unlinking.
 //
-// Memory: one row group of output (raw lines), one decoded input group, and the writer's own.
+// Memory: the raw lines of one group of output, and about four times as much for decoding and
+// encoding them; `memory_max` bounds the group accordingly. An input group larger than that (of an
+// older, larger setting) is still taken whole.
 
 #include <atomic>
 #include <cstdint>
@@ -16,13 +18,15 @@
 #include "store/catalog/layout.h"
 #include "store/catalog/part_handle.h"
 #include "store/compact/merge_plan.h"
+#include "store/compact/throttle.h"
 #include "store/ingest/tenant.h"
 #include "store/read/scan_plan.h"
 
 namespace skald::store::compact {
 
 struct MergeOptions {
-  std::uint64_t group_bytes = 0;
+  std::uint64_t memory_max = 0;  // kept by the size of the groups, see limits.h
+  Throttle* throttle = nullptr;  // null: neither counted nor held back
   std::vector<read::PlannedDelete> deletes;
   // The oldest time that is kept of a stream (by number); null: everything.
   std::function<model::TimestampNs(std::uint32_t number)> oldest_kept;

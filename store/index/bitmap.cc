@@ -42,6 +42,10 @@ Bitmap Bitmap::of(const std::vector<std::uint32_t>& values) {
 
 void Bitmap::add(std::uint32_t value) { roaring_bitmap_add(&make(), value); }
 
+void Bitmap::remove(std::uint32_t value) {
+  if (rep_ != nullptr) roaring_bitmap_remove(rep_, value);
+}
+
 bool Bitmap::contains(std::uint32_t value) const noexcept {
   return rep_ != nullptr && roaring_bitmap_contains(rep_, value);
 }

@@ -23,6 +23,7 @@ class Bitmap {
   static Bitmap of(const std::vector<std::uint32_t>& values);
 
   void add(std::uint32_t value);
+  void remove(std::uint32_t value);
   bool contains(std::uint32_t value) const noexcept;
   bool empty() const noexcept;
   std::uint64_t size() const noexcept;

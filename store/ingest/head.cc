@@ -42,16 +42,37 @@ void TenantHead::put(const wal::EncodedBatch& batch, const wal::BatchRow& row,
                               static_cast<std::uint32_t>(row.line.size()), number};
   if (last_stream_ == nullptr || last_number_ != number) {
     const auto [at, added] = streams_.try_emplace(number);
-    if (added) at->second.min_time_ns = at->second.max_time_ns = time_ns;
+    if (added) {
+      at->second.min_time_ns = at->second.max_time_ns = time_ns;
+      stream_set_.add(number);
+    }
     last_stream_ = &at->second;
     last_number_ = number;
   }
   last_stream_->min_time_ns = std::min(last_stream_->min_time_ns, time_ns);
   last_stream_->max_time_ns = std::max(last_stream_->max_time_ns, time_ns);
+  if (entries_ == 0) min_time_ns_ = max_time_ns_ = time_ns;
+  min_time_ns_ = std::min(min_time_ns_, time_ns);
+  max_time_ns_ = std::max(max_time_ns_, time_ns);
   ++last_stream_->entries;
   last_stream_->line_bytes += row.line.size();
   ++entries_;
   line_bytes_ += row.line.size();
+}
+
+// With a million streams a walk over all of them would cost every query tens of milliseconds, and
+// nearly every query's range takes in the whole head.
+index::Bitmap TenantHead::streams_in(const model::TimeRange& range,
+                                     const index::Bitmap& among) const {
+  if (entries_ == 0 || !range.overlaps(min_time_ns_, max_time_ns_)) return {};
+  index::Bitmap out = stream_set_;
+  out.intersect(among);
+  if (range.contains(min_time_ns_) && range.contains(max_time_ns_)) return out;
+  for (const std::uint32_t number : out.values()) {
+    const HeadStream& stream = streams_.at(number);
+    if (!range.overlaps(stream.min_time_ns, stream.max_time_ns)) out.remove(number);
+  }
+  return out;
 }
 
 std::vector<TenantHead::Slice> TenantHead::snapshot() const {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "proto/model/entry.h"
+#include "store/index/bitmap.h"
 #include "store/wal/batch_codec.h"
 
 namespace skald::store::ingest {
@@ -70,7 +71,9 @@ class TenantHead {
   }
 
   std::vector<Slice> snapshot() const;
-  const std::unordered_map<std::uint32_t, HeadStream>& streams() const noexcept { return streams_; }
+  // The streams with rows here, and which of `among` have rows whose bounds overlap the range.
+  const index::Bitmap& streams() const noexcept { return stream_set_; }
+  index::Bitmap streams_in(const model::TimeRange& range, const index::Bitmap& among) const;
   std::uint64_t entries() const noexcept { return entries_; }
   std::uint64_t line_bytes() const noexcept { return line_bytes_; }
   std::uint64_t first_sequence() const noexcept { return first_sequence_; }
@@ -83,6 +86,8 @@ class TenantHead {
 
   std::vector<std::shared_ptr<HeadChunk>> chunks_;
   std::unordered_map<std::uint32_t, HeadStream> streams_;
+  index::Bitmap stream_set_;
+  model::TimestampNs min_time_ns_ = 0, max_time_ns_ = 0;
   std::uint64_t entries_ = 0, line_bytes_ = 0;
   std::uint64_t first_sequence_ = 0, last_sequence_ = 0;
   const void* last_owner_ = nullptr;  // of the open chunk

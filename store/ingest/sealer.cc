@@ -38,6 +38,7 @@ base::Status write_rows(catalog::PartBuilder& builder, const Tenant& tenant,
     return StreamInfo{tenant.labels.id(number), tenant.labels.labels(number)};
   };
   std::vector<part::InputRow> group;
+  group.reserve(std::min(rows.size(), kSealGroupRows));
   std::size_t bytes = 0;
   for (const HeadRow* row : rows) {
     group.push_back({builder.local_stream(row->stream, info),

@@ -28,6 +28,11 @@ struct Tenant {
   std::vector<std::shared_ptr<TenantHead>> heads;  // oldest first; all but the open one are frozen
   catalog::MarkTable marks;
   std::vector<std::shared_ptr<const retention::DeleteRecord>> deletes;  // oldest first
+
+  catalog::PartList part_list() const {
+    const std::shared_lock lock(mutex);
+    return parts;
+  }
 };
 
 // Tenants are never removed while the store lives.

@@ -13,8 +13,7 @@ namespace {
 
 // Null when every stream is meant, which spares the intersections.
 std::optional<index::Bitmap> selected(const ingest::Tenant& tenant, const LabelQuery& query) {
-  index::Bitmap active = active_streams(tenant, query.range);
-  if (!query.matchers.empty()) active.intersect(tenant.labels.resolve(query.matchers));
+  index::Bitmap active = active_streams(tenant, query.range, tenant.labels.resolve(query.matchers));
   if (query.matchers.empty() && active.size() == tenant.labels.size()) return std::nullopt;
   return active;
 }
@@ -68,8 +67,8 @@ std::vector<StreamInfo> series(const ingest::Tenant& tenant, const LabelQuery& q
   std::vector<StreamInfo> out;
   {
     const std::shared_lock lock(tenant.mutex);
-    index::Bitmap streams = tenant.labels.resolve(query.matchers);
-    streams.intersect(active_streams(tenant, query.range));
+    const index::Bitmap streams =
+        active_streams(tenant, query.range, tenant.labels.resolve(query.matchers));
     for (const std::uint32_t number : streams.values())
       out.push_back({tenant.labels.id(number), tenant.labels.labels(number)});
   }

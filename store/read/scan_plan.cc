@@ -9,10 +9,6 @@ namespace {
 // Below this many streams in the tenant a plain table is cheapest.
 constexpr std::uint32_t kDenseMax = 1U << 16;
 
-bool head_overlaps(const ingest::HeadStream& stream, const model::TimeRange& range) {
-  return range.overlaps(stream.min_time_ns, stream.max_time_ns);
-}
-
 }  // namespace
 
 StreamMap::StreamMap(std::span<const std::uint32_t> numbers, std::uint32_t numbers_end) {
@@ -35,14 +31,18 @@ std::uint32_t StreamMap::at(std::uint32_t number) const noexcept {
   return found == sparse_.end() ? part::kNotSelected : found->second;
 }
 
-index::Bitmap active_streams(const ingest::Tenant& tenant, const model::TimeRange& range) {
+index::Bitmap active_streams(const ingest::Tenant& tenant, const model::TimeRange& range,
+                             const index::Bitmap& among) {
   index::Bitmap out;
   for (const auto& part : tenant.parts)
     if (range.overlaps(part->meta().min_time_ns, part->meta().max_time_ns))
       out.unite(part->meta().streams);
-  for (const auto& head : tenant.heads)
-    for (const auto& [number, stream] : head->streams())
-      if (head_overlaps(stream, range)) out.add(number);
+  out.intersect(among);
+  for (const auto& head : tenant.heads) {
+    index::Bitmap open = among;  // what parts have not settled yet
+    open.subtract(out);
+    out.unite(head->streams_in(range, open));
+  }
   return out;
 }
 
@@ -77,13 +77,9 @@ ScanPlan plan_scan(std::shared_ptr<ingest::Tenant> tenant, const ScanRequest& re
     seen.unite(meta.streams);
   }
   for (const auto& head : from.heads) {
-    bool wanted = false;
-    for (const auto& [number, stream] : head->streams()) {
-      if (!head_overlaps(stream, plan.range) || !matched.contains(number)) continue;
-      seen.add(number);
-      wanted = true;
-    }
-    if (!wanted) continue;
+    const index::Bitmap wanted = head->streams_in(plan.range, matched);
+    if (wanted.empty()) continue;
+    seen.unite(wanted);
     for (auto& slice : head->snapshot())
       if (plan.range.overlaps(slice.min_time_ns, slice.max_time_ns))
         plan.slices.push_back({std::move(slice), head->first_sequence()});

@@ -62,9 +62,10 @@ using DeleteFilters =
 ScanPlan plan_scan(std::shared_ptr<ingest::Tenant> tenant, const ScanRequest& request,
                    const DeleteFilters& delete_filters);
 
-// The streams with entries in the range, by the time bounds of parts and of head streams.
+// Which of `among` have entries in the range, by the time bounds of parts and of head streams.
 // Under the tenant's lock.
-index::Bitmap active_streams(const ingest::Tenant& tenant, const model::TimeRange& range);
+index::Bitmap active_streams(const ingest::Tenant& tenant, const model::TimeRange& range,
+                             const index::Bitmap& among);
 
 std::unique_ptr<Scan> make_scan(ScanPlan plan, catalog::PartCache& cache);
 
