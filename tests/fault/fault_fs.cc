@@ -106,6 +106,33 @@ void FaultFs::power_cycle(unsigned keep_permille) {
   fail_at_ = crash_at_ = 0;
 }
 
+std::unique_ptr<FaultFs> FaultFs::clone() const {
+  const std::scoped_lock lock(mutex_);
+  auto out = std::make_unique<FaultFs>();
+  out->directories_ = directories_;
+  for (const auto& [path, inode] : names_) {
+    out->names_[path] = std::make_shared<Inode>(*inode);
+    out->names_[path]->synced = inode->bytes.size();
+  }
+  out->durable_names_ = out->names_;
+  return out;
+}
+
+std::vector<std::string> FaultFs::paths(const std::string& suffix) const {
+  const std::scoped_lock lock(mutex_);
+  std::vector<std::string> out;
+  for (const auto& [path, inode] : names_)
+    if (path.ends_with(suffix)) out.push_back(path);
+  return out;
+}
+
+void FaultFs::flip_byte(const std::string& path, std::uint64_t random) {
+  const std::scoped_lock lock(mutex_);
+  std::string& bytes = find(path)->bytes;
+  char& byte = bytes[random % bytes.size()];
+  byte = static_cast<char>(byte ^ static_cast<char>(1U << (random >> 61)));
+}
+
 std::shared_ptr<FaultFs::Inode> FaultFs::find(const std::string& path) const {
   const auto found = names_.find(path);
   return found == names_.end() ? nullptr : found->second;

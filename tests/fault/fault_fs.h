@@ -30,6 +30,12 @@ class FaultFs final : public base::FileSystem {
   // of them, unsynced names are undone (a lost rename leaves the old name).
   void power_cycle(unsigned keep_permille);
 
+  // Another disk with the same contents, all of them durable.
+  std::unique_ptr<FaultFs> clone() const;
+  std::vector<std::string> paths(const std::string& suffix) const;
+  // One byte of the file, chosen by `random`, gets another value. The file must not be empty.
+  void flip_byte(const std::string& path, std::uint64_t random);
+
   base::Result<std::unique_ptr<base::File>> create(const std::string& path) override;
   base::Result<std::unique_ptr<base::File>> open_append(const std::string& path) override;
   base::Result<std::unique_ptr<base::File>> open_read(const std::string& path) override;
