@@ -7,7 +7,7 @@ build_packages=(
   g++ cmake ninja-build ccache mold pkg-config git ca-certificates curl make
   libboost1.81-dev libsimdjson-dev libzstd-dev libre2-dev liblmdb-dev libprotobuf-dev
   protobuf-compiler libsnappy-dev libyaml-cpp-dev libcli11-dev libfmt-dev libspdlog-dev libssl-dev
-  libroaring-dev zlib1g-dev libxxhash-dev python3 python3-venv python3-pip
+  libroaring-dev zlib1g-dev libxxhash-dev libargon2-dev python3 python3-venv python3-pip
 )
 test_packages=(
   libcurl4-openssl-dev libgtest-dev libgmock-dev libbenchmark-dev shellcheck clang-14

@@ -1,5 +1,6 @@
 #include "query/api/auth.h"
 
+#include <argon2.h>
 #include <crypt.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -14,7 +15,7 @@ namespace {
 
 constexpr std::size_t kRememberedMax = 1024;
 constexpr std::size_t kCredentialsMax = 4096;
-// A bcrypt hash of nothing anybody knows, so that unknown users cost as much as known ones.
+// Unknown users cost as much as known ones: a known one's hash is computed, or, without any, this.
 constexpr char kDummyHash[] = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
 
 std::string sha256(std::string_view text) {
@@ -39,6 +40,10 @@ std::string base64_decode(std::string_view text) {
 }
 
 bool password_matches(const std::string& password, const std::string& hash) {
+  for (const auto& [prefix, type] :
+       {std::pair("$argon2id$", Argon2_id), std::pair("$argon2i$", Argon2_i)})
+    if (hash.rfind(prefix, 0) == 0)
+      return argon2_verify(hash.c_str(), password.data(), password.size(), type) == ARGON2_OK;
   auto data = std::make_unique<crypt_data>();
   const char* computed = crypt_r(password.c_str(), hash.c_str(), data.get());
   return computed != nullptr && computed[0] != '*' && equal_in_constant_time(computed, hash);
@@ -81,12 +86,15 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept {
 }
 
 struct Authenticator::Impl {
+  std::mutex slow_mutex;  // held while a hash is computed
   std::mutex mutex;
   std::unordered_set<std::string> remembered;  // SHA-256 of user, hash and password that matched
 
-  bool check_password(const AuthUser* user, const std::string& password) {
+  bool check_password(const AuthUser* user, const std::string& password,
+                      const std::string& hash_of_others) {
     if (user == nullptr) {
-      password_matches(password, kDummyHash);
+      const std::lock_guard slow(slow_mutex);
+      password_matches(password, hash_of_others);
       return false;
     }
     const std::string key = sha256(user->name + '\0' + user->password_hash + '\0' + password);
@@ -94,7 +102,10 @@ struct Authenticator::Impl {
       std::lock_guard lock(mutex);
       if (remembered.count(key) != 0) return true;
     }
-    if (!password_matches(password, user->password_hash)) return false;
+    {
+      const std::lock_guard slow(slow_mutex);
+      if (!password_matches(password, user->password_hash)) return false;
+    }
     std::lock_guard lock(mutex);
     if (remembered.size() >= kRememberedMax) remembered.clear();
     remembered.insert(key);
@@ -106,11 +117,14 @@ struct Authenticator::Impl {
     const std::size_t colon = decoded.find(':');
     if (colon == std::string::npos) return nullptr;
     const AuthUser* user = nullptr;
-    for (const AuthUser& candidate : settings.users)
-      if (!candidate.password_hash.empty() &&
-          equal_in_constant_time(candidate.name, std::string_view(decoded).substr(0, colon)))
+    std::string hash_of_others = kDummyHash;
+    for (const AuthUser& candidate : settings.users) {
+      if (candidate.password_hash.empty()) continue;
+      hash_of_others = candidate.password_hash;
+      if (equal_in_constant_time(candidate.name, std::string_view(decoded).substr(0, colon)))
         user = &candidate;
-    return check_password(user, decoded.substr(colon + 1)) ? user : nullptr;
+    }
+    return check_password(user, decoded.substr(colon + 1), hash_of_others) ? user : nullptr;
   }
 
   static const AuthUser* bearer(const AuthSettings& settings, std::string_view token) {

@@ -1,7 +1,7 @@
 #pragma once
-// Who may do what: basic auth against crypt(3) hashes (bcrypt, yescrypt, sha512) and bearer
-// tokens, each with scopes and tenants. Off unless configured: then any Authorization is ignored,
-// as Loki does.
+// Who may do what: basic auth against argon2 and crypt(3) hashes (bcrypt, yescrypt, sha512) and
+// bearer tokens, each with scopes and tenants. Off unless configured: then any Authorization is
+// ignored, as Loki does.
 
 #include <cstdint>
 #include <memory>
@@ -19,7 +19,7 @@ base::Result<unsigned> parse_scope(std::string_view name);  // "push", "query", 
 
 struct AuthUser {
   std::string name;                  // basic auth
-  std::string password_hash;         // as crypt(3) writes it: "$2b$...", "$y$..."
+  std::string password_hash;         // "$argon2id$...", or as crypt(3) writes it: "$2b$..."
   std::string token_sha256;          // bearer: hex of the token's SHA-256
   unsigned scopes = 0;               // kPush | kQuery ...
   std::vector<std::string> tenants;  // empty: all
@@ -30,8 +30,9 @@ struct AuthSettings {
   bool enabled() const { return !users.empty(); }
 };
 
-// Checks passwords and remembers, for a while, those that were right: bcrypt takes 50 ms by
-// design. Thread-safe.
+// Checks passwords and remembers, for a while, those that were right: bcrypt takes 50 ms and argon2
+// 64 MiB by design. One is computed at a time, so that guessing costs one core and one such memory
+// at most. Thread-safe.
 class Authenticator {
  public:
   Authenticator();

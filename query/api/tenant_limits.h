@@ -55,6 +55,10 @@ struct TenantLimits {
   std::int64_t max_query_length_ns = 721LL * 3600 * base::kNsPerSecond;
   std::int64_t max_query_lookback_ns = 0;  // 0: no limit
   std::int64_t query_timeout_ns = 60LL * base::kNsPerSecond;
+  std::int64_t max_query_range_ns = 0;       // of a range vector; 0: no limit
+  std::uint64_t max_query_bytes_read = 0;    // 0: no limit
+  std::vector<std::string> required_labels;  // every selector must name these
+  std::uint64_t minimum_labels_number = 0;   // matchers of every selector
   bool volume_enabled = true;
   std::uint64_t volume_max_series = 1000;
   std::uint64_t max_concurrent_tail_requests = 10;

@@ -17,7 +17,7 @@
 namespace skald::query {
 
 struct QueryRequest {
-  std::string tenant = "fake";
+  std::string tenant = "fake";      // "a|b": several, told apart by the label __tenant_id__
   std::string text;                 // LogQL
   bool instant = false;             // true: one evaluation at end_ns
   model::TimestampNs start_ns = 0;  // log queries: [start, end); metric: see step_ns

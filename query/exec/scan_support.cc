@@ -1,6 +1,9 @@
 #include "query/exec/scan_support.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "query/exec/tenant_scan.h"
 
 namespace skald::query {
 namespace {
@@ -63,7 +66,7 @@ base::Result<std::unique_ptr<store::Scan>> open_scan(store::Store& store, QueryC
   request.matchers = logql::copy_matchers(selector);
   request.range = range;
   request.prune = filters.filters;
-  return store.open_scan(request);
+  return open_tenants_scan(store, std::move(request));
 }
 
 store::ScanOptions scan_options(const QueryContext& context, model::Direction direction) {

@@ -114,6 +114,10 @@ void read_limits(YamlMap map, api::TenantLimits& limits, std::vector<std::string
   map.get_duration("max_query_length", limits.max_query_length_ns);
   map.get_duration("max_query_lookback", limits.max_query_lookback_ns);
   map.get_duration("query_timeout", limits.query_timeout_ns);
+  map.get_duration("max_query_range", limits.max_query_range_ns);
+  map.get_bytes("max_query_bytes_read", limits.max_query_bytes_read);
+  map.get("required_labels", limits.required_labels);
+  map.get("minimum_labels_number", limits.minimum_labels_number);
   map.get("volume_enabled", limits.volume_enabled);
   map.get("volume_max_series", limits.volume_max_series);
   map.get("max_concurrent_tail_requests", limits.max_concurrent_tail_requests);
@@ -126,7 +130,7 @@ void read_limits(YamlMap map, api::TenantLimits& limits, std::vector<std::string
         "max_query_parallelism", "tsdb_max_query_parallelism", "split_queries_by_interval",
         "max_cache_freshness_per_query", "cardinality_limit", "max_queriers_per_tenant",
         "ingestion_rate_strategy", "max_streams_matchers_per_query", "shard_streams",
-        "per_tenant_override_config", "otlp_config", "max_query_range", "pattern_ingester_enabled"})
+        "per_tenant_override_config", "otlp_config", "pattern_ingester_enabled"})
     map.ignore(key, warnings);
   map.finish();
 }

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "proto/net/http_client.h"
 #include "proto/wire/push_encoder.h"
 #include "tests/query/api/fixture.h"
 
@@ -185,6 +186,99 @@ TEST_F(Push, TenantsDoNotSeeEachOther) {
   EXPECT_EQ(get(query).status, 401);
   EXPECT_EQ(get(query, {{"x-scope-orgid", "a/b"}}).status, 400);
   EXPECT_EQ(push_json(R"({"streams":[]})", {{"x-scope-orgid", "t1|t2"}}).status, 400);
+}
+
+// Lines of two tenants: one of t1, two of t2, all with job="a".
+class SeveralTenants : public testing::ApiFixture {
+ protected:
+  void load() {
+    settings_->auth_enabled = true;
+    int seconds = 3;
+    for (const char* tenant : {"t1", "t2", "t2"}) {
+      const std::string time = std::to_string(kNow - seconds * base::kNsPerSecond);
+      EXPECT_EQ(push_json(R"({"streams":[{"stream":{"job":"a"},"values":[[")" + time +
+                              R"(","line )" + std::to_string(seconds--) + R"("]]}]})",
+                          {{"x-scope-orgid", tenant}})
+                    .status,
+                204);
+    }
+  }
+  std::string ask(const std::string& route, const std::string& query) {
+    return get("/loki/api/v1/" + route + "&query=" + net::percent_encode(query),
+               {{"x-scope-orgid", "t1|t2"}})
+        .body;
+  }
+  std::string instant(const std::string& query) {
+    return ask("query?time=" + std::to_string(kNow), query);
+  }
+};
+
+TEST_F(SeveralTenants, AggregateAsOne) {
+  load();
+  EXPECT_THAT(instant(R"(sum(count_over_time({job="a"}[1m])))"),
+              HasSubstr(R"("result":[{"metric":{},"value":[1764000000,"3"]}])"));
+  const std::string by = instant(R"(sum by (__tenant_id__) (count_over_time({job="a"}[1m])))");
+  EXPECT_THAT(by, HasSubstr(R"({"metric":{"__tenant_id__":"t1"},"value":[1764000000,"1"]})"));
+  EXPECT_THAT(by, HasSubstr(R"({"metric":{"__tenant_id__":"t2"},"value":[1764000000,"2"]})"));
+}
+
+TEST_F(SeveralTenants, AMatcherChoosesAmongThem) {
+  load();
+  EXPECT_THAT(instant(R"(sum(count_over_time({job="a", __tenant_id__="t2"}[1m])))"),
+              HasSubstr(R"("2"]}])"));
+  EXPECT_THAT(instant(R"(sum(count_over_time({job="a", __tenant_id__!~"t.*"}[1m])))"),
+              HasSubstr(R"("result":[])"));
+}
+
+TEST_F(SeveralTenants, TheLimitCountsEntriesOfAll) {
+  load();
+  const std::string range =
+      "query_range?limit=2&start=" + std::to_string(kNow - 60 * base::kNsPerSecond) +
+      "&end=" + std::to_string(kNow);
+  const std::string newest = ask(range, R"({job="a"})");
+  EXPECT_THAT(newest, HasSubstr("line 1"));
+  EXPECT_THAT(newest, HasSubstr("line 2"));
+  EXPECT_EQ(newest.find("line 3"), std::string::npos);
+  const std::string oldest = ask(range + "&direction=forward", R"({job="a"})");
+  EXPECT_THAT(oldest, HasSubstr("line 3"));
+  EXPECT_EQ(oldest.find("line 1\""), std::string::npos);
+}
+
+TEST_F(SeveralTenants, TheStrictestLimitHolds) {
+  load();
+  settings_->overrides["t2"] = settings_->limits;
+  settings_->overrides["t2"].max_query_length_ns = base::kNsPerSecond;
+  EXPECT_THAT(ask("query_range?since=1h", R"({job="a"})"),
+              HasSubstr("the query time range exceeds the limit"));
+}
+
+TEST_F(Push, QueryLimitsOfTheHeaderAreHeldTo) {
+  EXPECT_EQ(push_line(R"({"job":"a"})", std::string(2000, 'x')).status, 204);
+  const std::string base =
+      "/loki/api/v1/query_range?start=" + std::to_string(kNow - 3'600'000'000'000) + "&query=";
+  const struct {
+    const char* header;
+    const char* query;
+    const char* text;
+  } cases[] = {
+      {R"({"maxQueryLength":"30m"})", R"({job="a"})", "the query time range exceeds the limit"},
+      {R"({"maxEntriesLimitPerQuery":10})", R"({job="a"})", "max entries limit per query exceeded"},
+      {R"({"maxQueryInterval":"1m"})", R"(rate({job="a"}[5m]))",
+       "[interval] value exceeds limit: [5m] > [1m]"},
+      {R"({"requiredLabels":["app"]})", R"({job="a"})",
+       "stream selector is missing required matchers [app], labels present in the query were "
+       "[job]"},
+      {R"({"minimumLabelsNumber":2})", R"({job="a"})", "less label matchers than required"},
+      {R"({"maxQueryBytesRead":"1kB"})", R"({job="a"})",
+       "the query would read too many bytes (query: 2kB, limit: 1kB)"},
+  };
+  for (const auto& c : cases) {
+    const std::string target = base + net::percent_encode(c.query);
+    EXPECT_EQ(get(target).status, 200) << c.query;
+    const Answer refused = get(target, {{"x-loki-query-limits", c.header}});
+    EXPECT_EQ(refused.status, 400) << c.header;
+    EXPECT_THAT(refused.body, HasSubstr(c.text)) << c.header;
+  }
 }
 
 }  // namespace

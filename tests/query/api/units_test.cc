@@ -2,12 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "proto/net/http_client.h"
 #include "query/api/auth.h"
 #include "query/api/field_detect.h"
 #include "query/api/json_out.h"
 #include "query/api/level_detect.h"
 #include "query/api/params.h"
 #include "query/api/pattern_miner.h"
+#include "query/api/query_limits.h"
 #include "query/api/result_json.h"
 #include "query/api/tenant_limits.h"
 
@@ -170,6 +172,51 @@ TEST(Authenticator, ChecksPasswordsTokensScopesAndTenants) {
   EXPECT_EQ(check("Basic YW5uOndyb25n", kQuery, "t1"), Code::kUnauthenticated);  // ann:wrong
   EXPECT_EQ(check("Basic bm9ib2R5OnNlY3JldA==", kQuery, "t1"), Code::kUnauthenticated);  // nobody
   EXPECT_EQ(check("Basic !!!!", kQuery, "t1"), Code::kUnauthenticated);
+}
+
+TEST(Authenticator, ChecksArgon2AndBcryptHashes) {
+  AuthSettings settings;
+  for (const auto& [name, hash] : {
+           std::pair("argon2", "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$ksyymBktxhBPob64O6We0Q"),
+           std::pair("bcrypt", "$2b$04$1hWsTOtKjDAnTg1yglsp7us/ic87CJw6XZwwcAdwuSlKavPFbNssW"),
+       })
+    settings.users.push_back({name, hash, "", kQuery, {}});
+  Authenticator authenticator;
+  const auto check = [&](const std::string& credentials) {
+    net::ServerRequest request;
+    request.headers.emplace_back("authorization", "Basic " + net::base64_encode(credentials));
+    return authenticator.check(settings, request, kQuery, {"t"}).code();
+  };
+  for (const std::string name : {"argon2", "bcrypt"}) {
+    EXPECT_EQ(check(name + ":secret"), base::Code::kOk) << name;
+    EXPECT_EQ(check(name + ":wrong"), base::Code::kUnauthenticated) << name;
+    EXPECT_EQ(check(name + ":"), base::Code::kUnauthenticated) << name;
+  }
+}
+
+TEST(QueryLimits, TheHeaderNarrowsAndNeverWidens) {
+  QueryLimits limits;
+  limits.entries = 100;
+  limits.length_ns = 3600 * base::kNsPerSecond;
+  narrow(limits, R"({"maxEntriesLimitPerQuery": 5000, "maxQueryLength": "30m", "maxQueryTime": "5s",
+                     "maxQueryInterval": "1h", "maxQueryLookback": "1d", "maxQueryBytesRead": "2kB",
+                     "requiredLabels": ["app", 7], "minimumLabelsNumber": 2, "unknown": {}})");
+  EXPECT_EQ(limits.entries, 100U);
+  EXPECT_EQ(limits.length_ns, 1800 * base::kNsPerSecond);
+  EXPECT_EQ(limits.timeout_ns, 5 * base::kNsPerSecond);
+  EXPECT_EQ(limits.range_ns, 3600 * base::kNsPerSecond);
+  EXPECT_EQ(limits.lookback_ns, 86400 * base::kNsPerSecond);
+  EXPECT_EQ(limits.bytes_read, 2000U);
+  EXPECT_EQ(limits.required_labels, std::vector<std::string>{"app"});
+  EXPECT_EQ(limits.minimum_labels, 2U);
+  for (const char* nonsense : {"", "{", "[]", "7", R"({"maxQueryLength": 5, "maxQueryTime": "x"})",
+                               R"({"maxEntriesLimitPerQuery": -1})"}) {
+    QueryLimits same;
+    same.entries = 100;
+    narrow(same, nonsense);
+    EXPECT_EQ(same.entries, 100U) << nonsense;
+    EXPECT_EQ(same.length_ns + same.timeout_ns, 0) << nonsense;
+  }
 }
 
 }  // namespace
