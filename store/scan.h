@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "proto/base/clock.h"
 #include "proto/base/status.h"
 #include "proto/model/entry.h"
 #include "proto/model/labels.h"
@@ -100,6 +101,9 @@ struct Shape {
   };
   Kind kind = Kind::kText;
   std::vector<Field> fields;
+  // kJson: every line begins with its brace, and no value in it is an empty object or array. So a
+  // path that is no field's, nor the beginning of one, leads nowhere.
+  bool plain = false;
   std::uint64_t id = 0;  // equal ids within a process: equal shapes. Lets a query cache its plan.
 };
 
@@ -153,6 +157,12 @@ struct StreamCount {
   std::uint64_t line_bytes = 0;
 };
 
+// Rows [begin, end) of a block, all of one stream.
+struct StreamRun {
+  std::uint32_t stream = 0;  // index into Scan::streams()
+  std::uint32_t begin = 0, end = 0;
+};
+
 class Block {
  public:
   virtual ~Block() = default;
@@ -168,6 +178,9 @@ class Block {
   virtual base::Result<Selection> select() = 0;
   // If all rows are selected: entries and bytes per stream, from statistics alone.
   virtual std::optional<std::vector<StreamCount>> whole_counts() = 0;
+  // If all rows are selected and lie stream by stream: the runs, from statistics alone. Within a
+  // run times ascend, unless a strange writer made the part.
+  virtual std::optional<std::vector<StreamRun>> whole_runs() { return std::nullopt; }
 
   // One value per row of the block (not per selected row).
   virtual base::Result<std::span<const model::TimestampNs>> timestamps() = 0;
@@ -234,6 +247,7 @@ struct ScanOptions {
   unsigned workers = 1;
   model::Direction direction = model::Direction::kBackward;  // order in which blocks are offered
   std::int64_t deadline_monotonic_ns = 0;                    // 0: none
+  const base::Clock* clock = nullptr;                        // the deadline's; null: the system's
   const std::atomic<bool>* cancelled = nullptr;              // checked before each block
 };
 

@@ -74,6 +74,7 @@ store::ScanOptions scan_options(const QueryContext& context, model::Direction di
   out.workers = std::max(1U, context.options.workers);
   out.direction = direction;
   out.deadline_monotonic_ns = context.request.timeout_ns > 0 ? context.deadline_ns : 0;
+  out.clock = &context.clock;
   out.cancelled = context.request.cancelled;
   return out;
 }

@@ -31,6 +31,7 @@ class ColumnBlock final : public Block, private ColumnOwner {
 
   base::Result<Selection> select() override;
   std::optional<std::vector<StreamCount>> whole_counts() override;
+  std::optional<std::vector<StreamRun>> whole_runs() override;
   base::Result<std::span<const model::TimestampNs>> timestamps() override { return row_times(); }
   base::Result<std::span<const std::uint32_t>> streams() override;
   base::Result<std::span<const std::uint32_t>> ranks() override;
@@ -80,23 +81,20 @@ class ColumnBlock final : public Block, private ColumnOwner {
   std::shared_ptr<const BlockContext> context_;
   ReaderContext reader_context_;
   std::vector<std::unique_ptr<ColumnReader>> readers_;
-  std::vector<model::TimestampNs> times_;
+  std::vector<std::uint64_t> times_;  // two's complement of the times
   std::vector<std::uint32_t> local_streams_, streams_, ranks_, sizes_, determinant_ids_;
   std::uint32_t determinant_distinct_ = 0, determinant_column_ = kNotSelected;
 };
 
 base::Result<std::span<const model::TimestampNs>> ColumnBlock::row_times() {
+  const auto first = static_cast<std::uint64_t>(spec_.min_time_ns);
   if (times_.empty()) {
-    std::vector<std::uint64_t> offsets;
-    const auto span = static_cast<std::uint64_t>(spec_.max_time_ns) -
-                      static_cast<std::uint64_t>(spec_.min_time_ns);
-    SKALD_TRY(spec_.times.decode(source(), context_->stats, offsets, span));
-    times_.resize(offsets.size());
-    for (std::size_t i = 0; i < offsets.size(); ++i)
-      times_[i] = static_cast<model::TimestampNs>(static_cast<std::uint64_t>(spec_.min_time_ns) +
-                                                  offsets[i]);
+    const std::uint64_t span = static_cast<std::uint64_t>(spec_.max_time_ns) - first;
+    SKALD_TRY(spec_.times.decode(source(), context_->stats, times_, span));
+    for (std::uint64_t& time : times_) time += first;
   }
-  return std::span<const model::TimestampNs>(times_);
+  // The same bits: signed and unsigned integers may alias.
+  return std::span(reinterpret_cast<const model::TimestampNs*>(times_.data()), times_.size());
 }
 
 base::Status ColumnBlock::load_local_streams() {
@@ -213,6 +211,20 @@ std::optional<std::vector<StreamCount>> ColumnBlock::whole_counts() {
     counts.push_back({index, stream.entries, stream.line_bytes});
   }
   return counts;
+}
+
+std::optional<std::vector<StreamRun>> ColumnBlock::whole_runs() {
+  if (spec_.order != StreamOrder::kRuns) return std::nullopt;
+  const auto counts = whole_counts();
+  if (!counts) return std::nullopt;
+  std::vector<StreamRun> runs;
+  std::uint32_t row = 0;
+  for (const StreamCount& count : *counts) {
+    const auto end = row + static_cast<std::uint32_t>(count.entries);
+    runs.push_back({count.stream, row, end});
+    row = end;
+  }
+  return runs;
 }
 
 base::Status ColumnBlock::find_needle(const std::string& needle, bool fold, const Selection& among,

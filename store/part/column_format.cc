@@ -100,8 +100,7 @@ char* write_decimal(std::int64_t mantissa, unsigned scale, DecimalRule rule, cha
 }
 
 double decimal_to_double(std::int64_t mantissa, unsigned scale) noexcept {
-  constexpr std::int64_t kExact = std::int64_t{1} << 53;
-  if (mantissa <= kExact && mantissa >= -kExact)
+  if (mantissa <= kExactMantissa && mantissa >= -kExactMantissa)
     return static_cast<double>(mantissa) / static_cast<double>(kPowersOfTen[scale]);
   char text[kDecimalTextMax + 2];
   const char* const end = write_decimal(mantissa, scale, DecimalRule::kFixed, text);

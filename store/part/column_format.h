@@ -60,6 +60,8 @@ inline constexpr std::int64_t kPowersOfTen[19] = {1,
                                                   100'000'000'000'000'000,
                                                   1'000'000'000'000'000'000};
 
+// Mantissas up to this, either side of 0, are exact as doubles.
+inline constexpr std::int64_t kExactMantissa = std::int64_t{1} << 53;
 // Splits "-12.50" into its parts. Refuses what JSON numbers refuse, exponents, and more than 18
 // digits; a negative zero has no mantissa and is refused too.
 struct Decimal {

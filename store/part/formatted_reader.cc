@@ -139,10 +139,17 @@ class DecimalReader final : public FormattedReader {
   base::Status read_numbers(const Selection& selection, std::vector<double>& out) override {
     if (spec_.exceptions > 0) return ColumnReader::read_numbers(selection, out);
     SKALD_TRY(load());
-    out.clear();
-    out.reserve(selection.count());
+    out.resize(selection.count());
+    double* next = out.data();
+    if (spec_.min < -kExactMantissa || spec_.max > kExactMantissa) {
+      selection.for_each(
+          [&](std::uint32_t row) { *next++ = decimal_to_double(mantissa(row), spec_.scale); });
+      return {};
+    }
+    // Both are exact doubles, so one division rounds correctly.
+    const auto divisor = static_cast<double>(kPowersOfTen[spec_.scale]);
     selection.for_each(
-        [&](std::uint32_t row) { out.push_back(decimal_to_double(mantissa(row), spec_.scale)); });
+        [&](std::uint32_t row) { *next++ = static_cast<double>(mantissa(row)) / divisor; });
     return {};
   }
 

@@ -12,6 +12,17 @@
 namespace skald::store::part {
 namespace {
 
+// Whether a bracket closes as soon as it has opened. A key with such text counts, too: whoever asks
+// is only told less than there is to know.
+bool has_empty_value(std::string_view literal) {
+  char before = 0;
+  for (const char c : literal) {
+    if ((before == '{' && c == '}') || (before == '[' && c == ']')) return true;
+    if (c != ' ' && c != '\t' && c != '\n' && c != '\r') before = c;
+  }
+  return false;
+}
+
 base::Status parse_shape(base::ByteReader& reader, const PageSource& source, BlockSpec& block) {
   const auto kind = reader.read_le<std::uint8_t>();
   if (kind == static_cast<std::uint8_t>(Shape::Kind::kText)) {
@@ -36,6 +47,8 @@ base::Status parse_shape(base::ByteReader& reader, const PageSource& source, Blo
   std::optional<JsonShape> shape = shape_of_literals(std::move(pieces), syntaxes);
   if (!shape) return source.damaged("literals that are no JSON object");
   block.shape = std::move(shape->shape);
+  block.shape.plain = block.literals[0].starts_with('{') &&
+                      std::none_of(block.literals.begin(), block.literals.end(), has_empty_value);
   return {};
 }
 

@@ -37,6 +37,7 @@ class ItemHeap {
   explicit ItemHeap(model::Direction direction)
       : backward_(direction == model::Direction::kBackward) {}
   bool empty() const noexcept { return items_.empty(); }
+  const Item& top() const noexcept { return items_.front(); }
   void clear() { items_.clear(); }
   void push(Item item) {
     items_.push_back(std::move(item));
@@ -110,8 +111,8 @@ void ScanDriver::warn(std::string text) {
 base::Status ScanDriver::interrupted(const ScanOptions& options) {
   if (options.cancelled != nullptr && options.cancelled->load(std::memory_order_relaxed))
     return base::cancelled("the query was cancelled");
-  if (options.deadline_monotonic_ns != 0 &&
-      base::Clock::system().monotonic_ns() >= options.deadline_monotonic_ns)
+  const base::Clock& clock = options.clock != nullptr ? *options.clock : base::Clock::system();
+  if (options.deadline_monotonic_ns != 0 && clock.monotonic_ns() >= options.deadline_monotonic_ns)
     return base::deadline_exceeded("the query ran out of time");
   return {};
 }
@@ -127,6 +128,10 @@ base::Status ScanDriver::run(BlockVisitor& visitor, const ScanOptions& options) 
     const auto& slice = plan_.slices[i].slice;
     run.heap.push({Item::Kind::kSlice, slice.min_time_ns, slice.max_time_ns, i, {}, {}, {}});
   }
+  // What part statistics refuse costs no thread.
+  while (!run.heap.empty() && run.heap.top().kind == Item::Kind::kPart)
+    SKALD_TRY(process(run, run.heap.pop(), 0));
+  if (run.heap.empty()) return {};
   std::vector<std::thread> threads;
   for (unsigned worker = 1; worker < options.workers; ++worker)
     threads.emplace_back([this, &run, worker] { work(run, worker); });
