@@ -1,5 +1,7 @@
 #include "proto/base/utf8.h"
 
+#include <cstring>
+
 namespace skald::base {
 namespace {
 
@@ -57,6 +59,12 @@ void append_rune(std::string& out, char32_t rune) {
 
 bool is_valid_utf8(std::string_view text) noexcept {
   while (!text.empty()) {
+    // Most text is ASCII: eight bytes at a time.
+    for (std::uint64_t word = 0; text.size() >= sizeof(word); text.remove_prefix(sizeof(word))) {
+      std::memcpy(&word, text.data(), sizeof(word));
+      if ((word & 0x8080808080808080U) != 0) break;
+    }
+    if (text.empty()) return true;
     if (static_cast<unsigned char>(text.front()) < 0x80) {
       text.remove_prefix(1);
       continue;

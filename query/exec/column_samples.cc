@@ -1,5 +1,7 @@
 #include "query/exec/column_samples.h"
 
+#include <algorithm>
+
 namespace skald::query {
 namespace {
 
@@ -36,10 +38,10 @@ class SlotCounts {
 base::Result<bool> ColumnSampler::count_whole(plan::BlockPass& pass, store::Block& block,
                                               const SeriesOf& series_of, RangeState& state) const {
   if (!countable || !plan.may_count_by_stream()) return false;
-  const Windows::Slot slot = windows.slot_of(block.min_time_ns());
-  if (!slot.holds(block.max_time_ns())) return false;
   SKALD_TRY_ASSIGN(const bool by_stream, pass.counts_by_stream());
   if (!by_stream) return false;
+  const Windows::Slot slot = windows.slot_of(block.min_time_ns());
+  if (!slot.holds(block.max_time_ns())) return count_runs(block, series_of, state);
   const auto counts = block.whole_counts();
   if (!counts) return false;
   for (const store::StreamCount& count : *counts) {
@@ -52,6 +54,31 @@ base::Result<bool> ColumnSampler::count_whole(plan::BlockPass& pass, store::Bloc
     context.line_bytes += count.line_bytes;
     context.lines_kept += count.entries;
   }
+  return true;
+}
+
+base::Result<bool> ColumnSampler::count_runs(store::Block& block, const SeriesOf& series_of,
+                                             RangeState& state) const {
+  if (sample_bytes) return false;
+  const auto runs = block.whole_runs();
+  if (!runs) return false;
+  SKALD_TRY_ASSIGN(const auto times, block.timestamps());
+  const auto at = [&](std::uint32_t row) { return times.begin() + row; };
+  for (const store::StreamRun& run : *runs)
+    if (!std::is_sorted(at(run.begin), at(run.end))) return false;
+  for (const store::StreamRun& run : *runs) {
+    const std::uint32_t series = series_of(plan.stream_group(run.stream));
+    for (auto from = at(run.begin); from != at(run.end);) {
+      const Windows::Slot slot = windows.slot_of(*from);
+      const auto end = std::upper_bound(from, at(run.end), slot.high_ns);
+      const auto count = static_cast<std::uint64_t>(end - from);
+      if (!slot.points.empty())
+        state.add_many(series, slot.points, count, static_cast<double>(count));
+      from = end;
+    }
+  }
+  context.lines += block.rows();
+  context.lines_kept += block.rows();
   return true;
 }
 
@@ -75,11 +102,12 @@ base::Result<bool> ColumnSampler::sample(plan::BlockPass& pass, store::Block& bl
   RowColumns columns{.series = series, .groups = groups.ids};
   const Windows::Slot slot = windows.slot_of(block.min_time_ns());
   const bool one_slot = slot.holds(block.max_time_ns());
-  if (!countable || unwrap || !one_slot) {
+  const bool by_value = !countable || unwrap;
+  if (!one_slot || (by_value && state.needs_times())) {
     SKALD_TRY_ASSIGN(columns.times, block.timestamps());
   }
-  if (!countable || unwrap) {
-    state.add_rows(left, columns.times, values, columns.groups, columns.series);
+  if (by_value) {
+    state.add_rows({left, columns.series, columns.groups, values, columns.times, slot});
     return true;
   }
   if (sample_bytes) {

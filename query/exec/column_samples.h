@@ -21,7 +21,7 @@ struct ColumnSampler {
   // The number of the series with these labels (as the plan's grouping leaves them).
   using SeriesOf = std::function<std::uint32_t(const model::Labels&)>;
 
-  // Counts from the block's statistics alone. False: not decided by them.
+  // Counts from the block's statistics alone, or from them and the times. False: not decided.
   base::Result<bool> count_whole(plan::BlockPass& pass, store::Block& block,
                                  const SeriesOf& series_of, RangeState& state) const;
 
@@ -31,6 +31,9 @@ struct ColumnSampler {
                             const SeriesOf& series_of, RangeState& state) const;
 
  private:
+  // Several slots in one block: their edges are found in the times of each stream.
+  base::Result<bool> count_runs(store::Block& block, const SeriesOf& series_of,
+                                RangeState& state) const;
   struct RowColumns {
     std::span<const std::uint32_t> series;      // by group
     std::span<const std::uint32_t> groups;      // by selected row; empty: all 0

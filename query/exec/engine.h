@@ -83,11 +83,10 @@ struct QueryResult {
 };
 
 struct EngineOptions {
-  unsigned workers = 2;                       // threads per query
-  std::uint64_t memory_max = 256U << 20;      // per query, hard: kResourceExhausted beyond
-  std::uint64_t regex_memory_max = 8U << 20;  // RE2 budget per expression
-  std::uint32_t series_max = 0;               // 0: no limit
-  std::size_t query_bytes_max = 128U << 10;   // longer texts are refused
+  unsigned workers = 2;                      // threads per query
+  std::uint64_t memory_max = 256U << 20;     // per query, hard: kResourceExhausted beyond
+  std::uint32_t series_max = 0;              // 0: no limit
+  std::size_t query_bytes_max = 128U << 10;  // longer texts are refused
 };
 
 // Errors: kInvalidArgument carries Loki's wording ("parse error at line 1, col 5: ..."), which is

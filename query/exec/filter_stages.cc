@@ -2,17 +2,14 @@
 
 #include <algorithm>
 
-#include "proto/gotext/duration.h"
-#include "proto/gotext/number.h"
 #include "query/exec/ip_match.h"
 #include "query/exec/stage.h"
 #include "query/logql/pattern.h"
 #include "query/logql/regex.h"
+#include "query/plan/leaf_predicate.h"
 
 namespace skald::query {
 namespace {
-
-using logql::Compare;
 
 // ---- line filters ----
 
@@ -45,7 +42,7 @@ class LineTest {
   }
 
   bool matches(std::string_view line) const {
-    if (regex_) return regex_->Match(line, 0, line.size(), re2::RE2::UNANCHORED, nullptr, 0);
+    if (regex_) return logql::finds(*regex_, line);
     if (pattern_) return pattern_->test(line);
     if (ip_) return ip_->found_in(line);
     for (const logql::TextTest& test : tests_)
@@ -135,6 +132,13 @@ class BinaryFilter final : public Stage {
   bool is_and_;
 };
 
+// Keeps an earlier error, which says more.
+void note_filter_error(Row& row, const base::Status& status) {
+  if (row.has_error()) return;
+  row.set_error(kFilterError);
+  row.set_error_details(status.message());
+}
+
 class LeafFilter : public Stage {
  public:
   explicit LeafFilter(std::string label) : label_(std::move(label)) {}
@@ -149,118 +153,28 @@ class LeafFilter : public Stage {
   std::string label_;
 };
 
-class StringFilter final : public LeafFilter {
+// A comparison; the same object decides on columns.
+class CompareFilter final : public LeafFilter {
  public:
-  static base::Result<std::unique_ptr<Stage>> compile(const model::Matcher& matcher) {
-    auto out = std::make_unique<StringFilter>(matcher.name());
-    using Op = model::Matcher::Op;
-    out->negated_ = matcher.op() == Op::kNotEqual || matcher.op() == Op::kNotRegex;
-    if (matcher.op() == Op::kEqual || matcher.op() == Op::kNotEqual) {
-      out->tests_ = {{logql::TextTest::Kind::kEqual, matcher.value(), false}};
-    } else if (auto simple = logql::simplify_regex(matcher.value(), true)) {
-      out->tests_ = std::move(*simple);
-      // `=~ ".*"` is no stage at all: it requires no label.
-      if (!out->negated_ && out->tests_.size() == 1 &&
-          out->tests_[0].kind == logql::TextTest::Kind::kTrue)
-        return std::unique_ptr<Stage>();
-    } else {
-      SKALD_TRY_ASSIGN(out->regex_, logql::compile_regex(matcher.value(), true));
-    }
-    return std::unique_ptr<Stage>(std::move(out));
-  }
-  using LeafFilter::LeafFilter;
+  explicit CompareFilter(const logql::LabelFilter& filter)
+      : LeafFilter(filter.label),
+        text_(filter.kind == logql::LabelFilter::Kind::kString),
+        leaf_(filter) {}
+  bool always_true() const { return leaf_.always_true(); }
 
   bool process(Row& row) const override {
     // __error_details__ is no label to a filter: it reads as empty.
-    const std::string_view value = label() == kErrorLabel ? row.error() : row.get(label()).value;
-    return matches(value) != negated_;
-  }
-
- private:
-  bool matches(std::string_view value) const {
-    if (regex_) return regex_->Match(value, 0, value.size(), re2::RE2::UNANCHORED, nullptr, 0);
-    for (const logql::TextTest& test : tests_)
-      if (test.matches(value)) return true;
-    return false;
-  }
-  std::vector<logql::TextTest> tests_;
-  std::shared_ptr<const re2::RE2> regex_;
-  bool negated_ = false;
-};
-
-template <typename T>
-bool compares(Compare compare, T left, T right) {
-  switch (compare) {
-    case Compare::kEqual: return left == right;
-    case Compare::kNotEqual: return left != right;
-    case Compare::kGreater: return left > right;
-    case Compare::kGreaterEqual: return left >= right;
-    case Compare::kLess: return left < right;
-    case Compare::kLessEqual: return left <= right;
-  }
-  return false;
-}
-
-// Keeps an earlier error, which says more.
-void note_filter_error(Row& row, const base::Status& status) {
-  if (row.has_error()) return;
-  row.set_error(kFilterError);
-  row.set_error_details(status.message());
-}
-
-class NumberFilter final : public LeafFilter {
- public:
-  NumberFilter(std::string label, Compare compare, double value)
-      : LeafFilter(std::move(label)), compare_(compare), value_(value) {}
-  bool process(Row& row) const override {
+    if (text_ && label() == kErrorLabel) return leaf_.judge(row.error()) == plan::Verdict::kPass;
     const Row::Found found = row.get(label());
-    if (!found.ok) return false;
-    double value = 0;
-    if (gotext::read_float(found.value, value) == gotext::NumberError::kNone)
-      return compares(compare_, value, value_);
-    note_filter_error(row, gotext::parse_float(found.value).status());
-    return true;
+    if (!found.ok) return leaf_.passes_absent();
+    const plan::Verdict verdict = leaf_.judge(found.value);
+    if (verdict == plan::Verdict::kError) note_filter_error(row, leaf_.error(found.value));
+    return verdict != plan::Verdict::kDrop;
   }
 
  private:
-  Compare compare_;
-  double value_;
-};
-
-class DurationFilter final : public LeafFilter {
- public:
-  DurationFilter(std::string label, Compare compare, std::int64_t value)
-      : LeafFilter(std::move(label)), compare_(compare), value_(value) {}
-  bool process(Row& row) const override {
-    const Row::Found found = row.get(label());
-    if (!found.ok) return false;
-    const auto value = gotext::parse_duration(found.value);
-    if (value.ok()) return compares(compare_, *value, value_);
-    note_filter_error(row, value.status());
-    return true;
-  }
-
- private:
-  Compare compare_;
-  std::int64_t value_;
-};
-
-class BytesFilter final : public LeafFilter {
- public:
-  BytesFilter(std::string label, Compare compare, std::uint64_t value)
-      : LeafFilter(std::move(label)), compare_(compare), value_(value) {}
-  bool process(Row& row) const override {
-    const Row::Found found = row.get(label());
-    if (!found.ok) return false;
-    const auto value = gotext::parse_bytes(found.value);
-    if (value.ok()) return compares(compare_, *value, value_);
-    note_filter_error(row, value.status());
-    return true;
-  }
-
- private:
-  Compare compare_;
-  std::uint64_t value_;
+  const bool text_;
+  const plan::Leaf leaf_;
 };
 
 class IpFilter final : public LeafFilter {
@@ -288,21 +202,22 @@ class TrueStage final : public Stage {
 base::Result<std::unique_ptr<Stage>> compile_leaf(const logql::LabelFilter& f, bool top) {
   using Kind = logql::LabelFilter::Kind;
   switch (f.kind) {
-    case Kind::kString: return StringFilter::compile(*f.matcher);
+    case Kind::kString:
     case Kind::kNumber:
-      return std::unique_ptr<Stage>(std::make_unique<NumberFilter>(f.label, f.compare, f.number));
     case Kind::kDuration:
-      return std::unique_ptr<Stage>(
-          std::make_unique<DurationFilter>(f.label, f.compare, f.duration_ns));
-    case Kind::kBytes:
-      return std::unique_ptr<Stage>(std::make_unique<BytesFilter>(f.label, f.compare, f.bytes));
+    case Kind::kBytes: {
+      auto out = std::make_unique<CompareFilter>(f);
+      // `=~ ".*"` is no stage at all: it requires no label.
+      if (out->always_true()) return std::unique_ptr<Stage>();
+      return std::unique_ptr<Stage>(std::move(out));
+    }
     case Kind::kIp: {
       auto pattern = IpPattern::parse(f.ip);
       if (!pattern.ok() && top) return std::move(pattern).status();
       std::optional<IpPattern> usable;
       if (pattern.ok()) usable = std::move(*pattern);
-      return std::unique_ptr<Stage>(
-          std::make_unique<IpFilter>(f.label, f.compare == Compare::kEqual, std::move(usable)));
+      return std::unique_ptr<Stage>(std::make_unique<IpFilter>(
+          f.label, f.compare == logql::Compare::kEqual, std::move(usable)));
     }
     case Kind::kAnd:
     case Kind::kOr: break;

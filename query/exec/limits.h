@@ -8,8 +8,6 @@ namespace skald::query {
 
 // Nested objects that `| json` enters; each level recurses once. Deeper ones count as malformed.
 constexpr int kJsonDepthMax = 256;
-// Levels of an expression as in `json a="b.c[0]"`.
-constexpr std::size_t kJsonPathMax = 128;
 // Output of one line_format or label_format template.
 constexpr std::size_t kFormatOutputMax = 4U << 20;
 // Label names whose clean form a parser remembers (Loki's MaxInternedStrings).

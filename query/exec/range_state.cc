@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "query/exec/value_bag.h"
+
 namespace skald::query {
 namespace {
 
@@ -103,11 +105,9 @@ struct Point {
 };
 // Exact quantiles need every value, but no times.
 struct ValuesAcc {
-  std::vector<double> values;
-  void add(std::int64_t, double v) { values.push_back(v); }
-  void merge(const ValuesAcc& other) {
-    values.insert(values.end(), other.values.begin(), other.values.end());
-  }
+  ValueBag values;
+  void add(std::int64_t, double v) { values.add(v); }
+  void merge(ValuesAcc&& other) { values.merge(std::move(other.values)); }
 };
 struct PointsAcc {
   std::vector<Point> points;
@@ -118,28 +118,6 @@ struct PointsAcc {
 };
 
 // ---- values ----
-
-double quantile(double q, std::vector<double>& values) {
-  if (values.empty()) return kNan;
-  if (q < 0) return -std::numeric_limits<double>::infinity();
-  if (q > 1) return std::numeric_limits<double>::infinity();
-  // NaN sorts first.
-  const auto less = [](double a, double b) {
-    if (std::isnan(a)) return !std::isnan(b);
-    return a < b;
-  };
-  const auto n = static_cast<double>(values.size());
-  const double rank = q * (n - 1);
-  const double low = std::max(0.0, std::floor(rank)), high = std::min(n - 1, low + 1);
-  const auto low_index = static_cast<std::size_t>(low), high_index = static_cast<std::size_t>(high);
-  const auto middle = values.begin() + static_cast<long>(low_index);
-  std::nth_element(values.begin(), middle, values.end(), less);
-  const double low_value = *middle;
-  const double high_value =
-      high_index == low_index ? low_value : *std::min_element(middle + 1, values.end(), less);
-  const double weight = rank - std::floor(rank);
-  return low_value * (1 - weight) + high_value * weight;
-}
 
 // Prometheus' rate() with Loki's idea of where the range begins.
 double counter_rate(std::vector<Point>& points, std::int64_t range_ns) {
@@ -189,7 +167,11 @@ struct Finish {
   }
   double operator()(FirstAcc& acc) const { return acc.value; }
   double operator()(LastAcc& acc) const { return acc.value; }
-  double operator()(ValuesAcc& acc) const { return quantile(parameter, acc.values); }
+  double operator()(ValuesAcc& acc) const {
+    std::vector<std::span<const double>> runs;
+    acc.values.append_runs(runs);
+    return quantile(parameter, runs);
+  }
   double operator()(PointsAcc& acc) const { return counter_rate(acc.points, range_ns); }
 };
 
@@ -214,41 +196,32 @@ class TypedState final : public RangeState {
       CHECK(false);
   }
 
-  void add_rows(const store::Selection& rows, std::span<const std::int64_t> times,
-                std::span<const double> values, std::span<const std::uint32_t> groups,
-                std::span<const std::uint32_t> series) override {
-    // Slots move when others are made, so they are looked up again after each change of slot.
-    Windows::Slot current;
-    std::vector<Acc*> open(series.size(), nullptr);
-    std::size_t i = 0;
-    std::uint64_t points_kept = 0;
-    rows.for_each([&](std::uint32_t row) {
-      const std::size_t index = i++;
-      const std::int64_t t = times[row];
-      if (!current.holds(t)) {
-        current = windows_.slot_of(t);
-        std::fill(open.begin(), open.end(), nullptr);
+  bool needs_times() const override {
+    return std::is_same_v<Acc, FirstAcc> || std::is_same_v<Acc, LastAcc> ||
+           std::is_same_v<Acc, PointsAcc>;
+  }
+
+  void add_rows(const RowSamples& samples) override {
+    if (samples.times.empty() && samples.slot.points.empty()) return;
+    std::uint64_t kept = 0;
+    if constexpr (std::is_same_v<Acc, ValuesAcc>) {
+      if (samples.times.empty()) {
+        fill_bags(samples);
+        kept = samples.values.size();
+      } else {
+        kept = add_row_by_row(samples);
       }
-      if (current.points.empty()) return;
-      const std::uint32_t group = groups.empty() ? 0 : groups[index];
-      if (open[group] == nullptr) {
-        // Two groups may be one series, and a new series may move the others.
-        const std::size_t known = series_.size();
-        Acc* acc = &slot(series[group], current.points);
-        if (series_.size() != known) std::fill(open.begin(), open.end(), nullptr);
-        open[group] = acc;
-      }
-      open[group]->add(t, values.empty() ? 1.0 : values[index]);
-      ++points_kept;
-    });
-    if constexpr (gathers()) context_.charge(points_kept * kGatheredBytes);
+    } else {
+      kept = add_row_by_row(samples);
+    }
+    if constexpr (gathers()) context_.charge(kept * kGatheredBytes);
   }
 
   void merge_series(std::uint32_t series, RangeState& other, std::uint32_t other_series) override {
     auto& from = static_cast<TypedState&>(other);
     if (other_series >= from.series_.size()) return;
     for (Slot& theirs : from.series_[other_series].slots)
-      slot(series, theirs.points).merge(theirs.acc);
+      slot(series, theirs.points).merge(std::move(theirs.acc));
     from.series_[other_series] = {};
   }
 
@@ -263,13 +236,16 @@ class TypedState final : public RangeState {
       for (std::size_t i = 0; i < slots.size();) {
         Acc acc = std::move(slots[i].acc);
         const std::uint32_t k = slots[i].points.first;
-        for (++i; i < slots.size() && slots[i].points.first == k; ++i) acc.merge(slots[i].acc);
+        for (++i; i < slots.size() && slots[i].points.first == k; ++i)
+          acc.merge(std::move(slots[i].acc));
         out.set(k, finish_(acc));
       }
+    } else if constexpr (gathers()) {
+      slide_gathered(slots, out);
     } else {
       slide(slots, out);
     }
-    slots = {};
+    slots = std::vector<Slot>();
   }
 
  private:
@@ -305,36 +281,105 @@ class TypedState final : public RangeState {
     return at->acc;
   }
 
+  std::uint64_t add_row_by_row(const RowSamples& samples) {
+    // Slots move when others are made, so they are looked up again after each change of slot.
+    struct Open {
+      Acc* acc = nullptr;
+      std::uint64_t epoch = 0;
+    };
+    Windows::Slot current = samples.slot;
+    std::vector<Open> open(samples.series.size());
+    std::size_t i = 0;
+    std::uint64_t kept = 0, epoch = 1;
+    samples.rows.for_each([&](std::uint32_t row) {
+      const std::size_t index = i++;
+      const std::int64_t t = samples.times.empty() ? 0 : samples.times[row];
+      if (!samples.times.empty() && !current.holds(t)) {
+        current = windows_.slot_of(t);
+        ++epoch;
+      }
+      if (current.points.empty()) return;
+      const std::uint32_t group = samples.groups.empty() ? 0 : samples.groups[index];
+      if (open[group].epoch != epoch) {
+        // Two groups may be one series, and a new series may move the others.
+        const std::size_t known = series_.size();
+        Acc* acc = &slot(samples.series[group], current.points);
+        if (series_.size() != known) ++epoch;
+        open[group] = {acc, epoch};
+      }
+      open[group].acc->add(t, samples.values.empty() ? 1.0 : samples.values[index]);
+      ++kept;
+    });
+    return kept;
+  }
+
+  // All rows in one slot: one run per group, of its exact size.
+  void fill_bags(const RowSamples& samples) {
+    if (samples.values.empty()) return;
+    const std::size_t groups_count = samples.series.size();
+    std::vector<std::size_t> sizes(groups_count, 0);
+    if (samples.groups.empty()) sizes[0] = samples.values.size();
+    for (const std::uint32_t group : samples.groups) ++sizes[group];
+    std::vector<double*> ends(groups_count, nullptr);
+    for (std::size_t g = 0; g < groups_count; ++g)
+      if (sizes[g] > 0)
+        ends[g] = slot(samples.series[g], samples.slot.points).values.extend(sizes[g]).data();
+    if (samples.groups.empty()) {
+      std::copy(samples.values.begin(), samples.values.end(), ends[0]);
+      return;
+    }
+    for (std::size_t i = 0; i < samples.values.size(); ++i)
+      *ends[samples.groups[i]]++ = samples.values[i];
+  }
+
   // Slots enter when the window reaches their first point and leave after their last; both in the
-  // order of the slots. `front_` holds merges of the older half up to its end, newest on top.
+  // order of the slots. `visit(k, first, end)` gets the slots of each window that has any.
+  template <typename Enter, typename Leave, typename Visit>
+  void each_window(std::vector<Slot>& slots, const Enter& on_enter, const Leave& on_leave,
+                   const Visit& visit) {
+    std::size_t enter = 0, leave = 0;
+    const auto count = windows_.steps.count;
+    for (std::uint32_t k = slots.front().points.first; k < count; ++k) {
+      for (; enter < slots.size() && slots[enter].points.first <= k; ++enter) on_enter(enter);
+      for (; leave < enter && slots[leave].points.last < k; ++leave) on_leave(leave, enter);
+      if (leave < enter)
+        visit(k, leave, enter);
+      else if (enter == slots.size())
+        return;
+    }
+  }
+
+  // `front` holds merges of the older slots up to front_end, the newest on top.
   void slide(std::vector<Slot>& slots, StepSeries& out) {
     std::vector<Acc> front;
     Acc back{};
-    std::size_t enter = 0, leave = 0, front_end = 0;  // slots [leave, front_end) are in `front`
-    const auto count = windows_.steps.count;
-    for (std::uint32_t k = slots.front().points.first; k < count; ++k) {
-      for (; enter < slots.size() && slots[enter].points.first <= k; ++enter)
-        if (!gathers()) back.merge(slots[enter].acc);
-      while (leave < enter && slots[leave].points.last < k) {
-        if (!gathers()) {
-          if (front.empty()) refill(slots, leave, enter, front, back, front_end);
+    each_window(
+        slots, [&](std::size_t i) { back.merge(slots[i].acc); },
+        [&](std::size_t leave, std::size_t enter) {
+          if (front.empty()) refill(slots, leave, enter, front, back);
           front.pop_back();
-        }
-        ++leave;
-      }
-      if (leave == enter) {
-        if (enter == slots.size()) return;
-        continue;
-      }
-      Acc acc{};
-      if (gathers()) {
-        for (std::size_t i = leave; i < enter; ++i) acc.merge(slots[i].acc);
+        },
+        [&](std::uint32_t k, std::size_t, std::size_t) {
+          Acc acc{};
+          if (!front.empty()) acc = front.back();
+          acc.merge(back);
+          out.set(k, finish_(acc));
+        });
+  }
+
+  void slide_gathered(std::vector<Slot>& slots, StepSeries& out) {
+    const auto nothing = [](auto...) {};
+    each_window(slots, nothing, nothing, [&](std::uint32_t k, std::size_t first, std::size_t end) {
+      if constexpr (std::is_same_v<Acc, ValuesAcc>) {
+        std::vector<std::span<const double>> runs;
+        for (std::size_t i = first; i < end; ++i) slots[i].acc.values.append_runs(runs);
+        out.set(k, quantile(finish_.parameter, runs));
       } else {
-        if (!front.empty()) acc = front.back();
-        acc.merge(back);
+        Acc acc{};
+        for (std::size_t i = first; i < end; ++i) acc.merge(slots[i].acc);
+        out.set(k, finish_(acc));
       }
-      out.set(k, finish_(acc));
-    }
+    });
   }
 
   // States that keep every sample.
@@ -345,7 +390,7 @@ class TypedState final : public RangeState {
       std::is_same_v<Acc, ValuesAcc> ? sizeof(double) : sizeof(Point);
 
   static void refill(const std::vector<Slot>& slots, std::size_t leave, std::size_t enter,
-                     std::vector<Acc>& front, Acc& back, std::size_t& front_end) {
+                     std::vector<Acc>& front, Acc& back) {
     Acc merged{};
     front.clear();
     for (std::size_t i = enter; i-- > leave;) {
@@ -355,7 +400,6 @@ class TypedState final : public RangeState {
       front.push_back(std::move(next));
     }
     back = Acc{};
-    front_end = enter;
   }
 
   Windows windows_;

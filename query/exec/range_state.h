@@ -40,6 +40,17 @@ struct Windows {
   Slot slot_of(std::int64_t timestamp_ns) const;
 };
 
+// Samples of one block: row i of the selected ones has values[i], belongs to series[groups[i]] and
+// lies at times[row].
+struct RowSamples {
+  const store::Selection& rows;
+  std::span<const std::uint32_t> series;
+  std::span<const std::uint32_t> groups;  // empty: all 0
+  std::span<const double> values;         // empty: all 1
+  std::span<const std::int64_t> times;    // empty: all lie in `slot`
+  Windows::Slot slot;
+};
+
 class RangeState {
  public:
   virtual ~RangeState() = default;
@@ -53,11 +64,9 @@ class RangeState {
   // `count` samples at once, equal in all but their time, which lies in the same slot.
   virtual void add_many(std::uint32_t series, Windows::Span points, std::uint64_t count,
                         double sum) = 0;
-  // The selected rows of a block: row i of them has values[i] (1 if there are none), belongs to
-  // series[groups[i]] (series[0] if groups is empty) and lies at times[row].
-  virtual void add_rows(const store::Selection& rows, std::span<const std::int64_t> times,
-                        std::span<const double> values, std::span<const std::uint32_t> groups,
-                        std::span<const std::uint32_t> series) = 0;
+  virtual void add_rows(const RowSamples& samples) = 0;
+  // False: which slot a sample is in is all that its time matters for.
+  virtual bool needs_times() const = 0;
   virtual void merge_series(std::uint32_t series, RangeState& other,
                             std::uint32_t other_series) = 0;
   virtual void finish(std::uint32_t series, StepSeries& out) = 0;

@@ -20,16 +20,13 @@ class RegexpStage final : public Stage {
   }
 
   bool process(Row& row) const override {
-    std::vector<re2::StringPiece> found(static_cast<std::size_t>(groups_count_));
-    if (!regex_->Match(row.line, 0, row.line.size(), re2::RE2::UNANCHORED, found.data(),
-                       groups_count_))
-      return true;
+    row.views.assign(static_cast<std::size_t>(groups_count_), {});
+    if (!logql::finds(*regex_, row.line, row.views)) return true;
     for (const auto& [group, clean] : groups_) {
       if (clean.empty()) continue;
       const std::string_view name = row.parsed_name(clean);
       if (!row.hints().should_extract(name) || row.extracted(name)) continue;
-      const re2::StringPiece& value = found[static_cast<std::size_t>(group)];
-      row.set(Category::kParsed, name, {value.data(), value.size()});
+      row.set(Category::kParsed, name, row.views[static_cast<std::size_t>(group)]);
       if (!row.should_continue(name)) return false;
     }
     return true;

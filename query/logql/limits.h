@@ -21,5 +21,7 @@ constexpr std::int64_t kRegexMemoryMax = 8LL << 20;
 // Programs of all expressions of one query together. They are compiled up to four times (parser,
 // selector, stages, plan), and each run needs a cache besides.
 constexpr std::int64_t kRegexProgramsMax = 8LL << 20;
+// Levels of an expression as in `json a="b.c[0]"`.
+constexpr std::size_t kJsonPathMax = 128;
 
 }  // namespace skald::query::logql

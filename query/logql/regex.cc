@@ -589,6 +589,45 @@ base::Result<std::shared_ptr<const re2::RE2>> compile_regex(std::string_view reg
   return std::shared_ptr<const re2::RE2>(std::move(out));
 }
 
+namespace {
+
+bool match(const re2::RE2& regex, std::string_view text, std::span<std::string_view> groups) {
+  std::vector<re2::StringPiece> pieces(groups.size());
+  if (!regex.Match(text, 0, text.size(), re2::RE2::UNANCHORED, pieces.data(),
+                   static_cast<int>(pieces.size())))
+    return false;
+  for (std::size_t i = 0; i < groups.size(); ++i)
+    groups[i] = pieces[i].data() == nullptr ? std::string_view()
+                                            : std::string_view(pieces[i].data(), pieces[i].size());
+  return true;
+}
+
+// Where the byte at `offset` of to_valid_utf8(text) comes from.
+std::size_t offset_before_repair(std::string_view text, std::size_t offset) {
+  std::size_t at = 0;
+  for (std::size_t repaired = 0; repaired < offset;) {
+    const base::Rune rune = base::decode_rune(text.substr(at));
+    repaired += rune.valid ? rune.width : 3;  // U+FFFD has three bytes
+    at += rune.width;
+  }
+  return at;
+}
+
+}  // namespace
+
+bool finds(const re2::RE2& regex, std::string_view text, std::span<std::string_view> groups) {
+  if (base::is_valid_utf8(text)) return match(regex, text, groups);
+  const std::string repaired = base::to_valid_utf8(text);
+  if (!match(regex, repaired, groups)) return false;
+  for (std::string_view& group : groups) {
+    if (group.data() == nullptr) continue;
+    const auto begin = static_cast<std::size_t>(group.data() - repaired.data());
+    const std::size_t from = offset_before_repair(text, begin);
+    group = text.substr(from, offset_before_repair(text, begin + group.size()) - from);
+  }
+  return true;
+}
+
 base::Status check_regex(std::string_view regex) {
   auto compiled = compile_regex(regex);
   return compiled.ok() ? base::Status() : std::move(compiled).status();

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,11 @@ namespace skald::query::logql {
 base::Result<std::shared_ptr<const re2::RE2>> compile_regex(std::string_view regex,
                                                             bool label = false);
 base::Status check_regex(std::string_view regex);
+
+// Whether the expression is found in the text, and where its groups are (group 0 is the whole
+// match). A byte that is no UTF-8 is the character U+FFFD to it, as to Go: RE2's `.` alone would
+// not take it. Groups are views into `text`, which has no need to be valid.
+bool finds(const re2::RE2& regex, std::string_view text, std::span<std::string_view> groups = {});
 
 struct TextTest {
   enum class Kind : std::uint8_t {

@@ -40,7 +40,7 @@ base::Result<bool> convert(logql::Unwrap::Convert how, std::string_view text, do
 struct BlockPass::Impl {
   // Where a label of this block is read from.
   struct Source {
-    enum class Kind { kStream, kMetadata, kField, kAbsent, kUnknown } kind = Kind::kUnknown;
+    enum class Kind { kStream, kMetadata, kField, kEmpty, kAbsent, kUnknown } kind = Kind::kUnknown;
     std::size_t field = 0;
   };
   // A label's value per selected row, as a dictionary. A parsed field may be there and empty.
@@ -88,9 +88,18 @@ struct BlockPass::Impl {
     return {};
   }
 
-  Source resolve(const std::string& name, bool after_json) const {
+  // Whether no row of the block can get an error from the parser.
+  bool parses_cleanly(Parsed parsed) const {
+    if (parsed == Parsed::kNothing) return true;
+    const store::Shape& shape = block.shape();
+    return shape.kind == store::Shape::Kind::kJson && (parsed == Parsed::kJson || shape.plain);
+  }
+
+  Source resolve(const std::string& name, Parsed parsed) const {
     const InStreams streams = plan.presence.at(name);
     const InStreams sets = in_metadata(name);
+    if (parsed == Parsed::kPaths) return resolve_path(name, streams, sets);
+    const bool after_json = parsed == Parsed::kJson;
     if (sets != InStreams::kNone) {
       if (streams != InStreams::kNone) return {};
       // A field of the name would show where the metadata lacks it.
@@ -116,43 +125,67 @@ struct BlockPass::Impl {
     return to_source(find_json_field(block.shape(), name));
   }
 
+  // Behind `| json a="b.c"`. A path that leads nowhere makes an empty label, unless there is one.
+  Source resolve_path(const std::string& name, InStreams streams, InStreams sets) const {
+    const auto path = plan.paths.find(name);
+    if (path != plan.paths.end()) {
+      if (sets != InStreams::kNone || streams == InStreams::kSome) return {};
+      if (streams == InStreams::kAll) return {Source::Kind::kStream};
+      const Source found = to_source(find_json_path(block.shape(), path->second));
+      return found.kind == Source::Kind::kAbsent ? Source{Source::Kind::kEmpty} : found;
+    }
+    if (name.ends_with(kExtracted)) {
+      const std::string base = name.substr(0, name.size() - kExtracted.size());
+      if (const auto clash = plan.paths.find(base); clash != plan.paths.end()) {
+        if (streams != InStreams::kNone || sets != InStreams::kNone ||
+            in_metadata(base) != InStreams::kNone || plan.presence.at(base) == InStreams::kSome)
+          return {};
+        if (plan.presence.at(base) == InStreams::kNone) return {Source::Kind::kAbsent};
+        return to_source(find_json_path(block.shape(), clash->second));
+      }
+    }
+    if (sets != InStreams::kNone)
+      return streams != InStreams::kNone ? Source{} : Source{Source::Kind::kMetadata};
+    return {streams != InStreams::kNone ? Source::Kind::kStream : Source::Kind::kAbsent};
+  }
+
   // Removes the rows that `filter` drops. False: not decided; rows may be left that it drops.
-  base::Result<bool> apply(const LabelFilter& filter, bool after_json,
-                           store::Selection& selection) {
+  base::Result<bool> apply(const LabelFilter& filter, Parsed parsed, store::Selection& selection) {
     if (filter.kind == LabelFilter::Kind::kAnd) {
-      SKALD_TRY_ASSIGN(const bool left, apply(*filter.left, after_json, selection));
-      SKALD_TRY_ASSIGN(const bool right, apply(*filter.right, after_json, selection));
+      SKALD_TRY_ASSIGN(const bool left, apply(*filter.left, parsed, selection));
+      SKALD_TRY_ASSIGN(const bool right, apply(*filter.right, parsed, selection));
       return left && right;
     }
-    if (filter.kind != LabelFilter::Kind::kOr) return apply_leaf(filter, after_json, selection);
+    if (filter.kind != LabelFilter::Kind::kOr) return apply_leaf(filter, parsed, selection);
     store::Selection left = selection;
     store::Selection right = selection;
-    SKALD_TRY_ASSIGN(const bool left_sure, apply(*filter.left, after_json, left));
+    SKALD_TRY_ASSIGN(const bool left_sure, apply(*filter.left, parsed, left));
     if (!left_sure) return false;
     right.subtract(left);
-    SKALD_TRY_ASSIGN(const bool right_sure, apply(*filter.right, after_json, right));
+    SKALD_TRY_ASSIGN(const bool right_sure, apply(*filter.right, parsed, right));
     if (!right_sure) return false;
     for (std::size_t i = 0; i < left.words().size(); ++i) left.words()[i] |= right.words()[i];
     selection = std::move(left);
     return true;
   }
 
-  base::Result<bool> apply_leaf(const LabelFilter& filter, bool after_json,
+  base::Result<bool> apply_leaf(const LabelFilter& filter, Parsed parsed,
                                 store::Selection& selection) {
     if (filter.kind == LabelFilter::Kind::kIp) return false;
     if (is_error_label(filter.label)) {
       if (filter.kind != LabelFilter::Kind::kString) return false;
-      if (after_json && block.shape().kind != store::Shape::Kind::kJson) return false;
+      if (!parses_cleanly(parsed)) return false;
       if (!plan.leaves.at(&filter).passes_absent()) selection.clear();
       return true;
     }
     const Leaf& leaf = plan.leaves.at(&filter);
-    const Source source = resolve(filter.label, after_json);
+    const Source source = resolve(filter.label, parsed);
     switch (source.kind) {
       case Source::Kind::kUnknown: return false;
       case Source::Kind::kAbsent:
         if (!leaf.passes_absent()) selection.clear();
         return true;
+      case Source::Kind::kEmpty: return apply_to_all(leaf.judge({}), selection);
       case Source::Kind::kStream: {
         SKALD_TRY_ASSIGN(const auto ids, block.streams());
         return apply_to_dictionary(leaf, ids, plan.streams.size(), selection, [&](std::size_t i) {
@@ -160,26 +193,34 @@ struct BlockPass::Impl {
         });
       }
       case Source::Kind::kMetadata:
-        if (metadata.ids.empty()) {
-          // One set: all rows share the answer.
-          const std::string_view value = metadata.sets[0].get(filter.label);
-          const Verdict v = value.empty() ? (leaf.passes_absent() ? Verdict::kPass : Verdict::kDrop)
-                                          : leaf.judge(value);
-          if (v == Verdict::kDrop) selection.clear();
-          return v != Verdict::kError;
-        }
+        if (metadata.ids.empty())
+          return apply_to_all(verdict_of(leaf, metadata.sets[0].get(filter.label)), selection);
         return apply_to_dictionary(
             leaf, metadata.ids, metadata.sets.size(), selection,
             [&](std::size_t i) { return metadata.sets[i].get(filter.label); });
       case Source::Kind::kField: break;
     }
     const bool token = block.shape().fields[source.field].syntax == store::Field::Syntax::kToken;
-    const LeafPredicate predicate(leaf, token);
+    const LeafPredicate predicate(
+        leaf, token,
+        parsed == Parsed::kPaths ? LeafPredicate::Null::kEmpty : LeafPredicate::Null::kAbsent);
     store::Selection narrowed = selection;
     SKALD_TRY(block.filter_field(source.field, predicate, narrowed));
     if (predicate.unsure()) return false;
     selection = std::move(narrowed);
     return true;
+  }
+
+  // Labels of streams and metadata are never empty: that is their absence.
+  static Verdict verdict_of(const Leaf& leaf, std::string_view value) {
+    if (!value.empty()) return leaf.judge(value);
+    return leaf.passes_absent() ? Verdict::kPass : Verdict::kDrop;
+  }
+
+  // All rows share the answer.
+  static bool apply_to_all(Verdict verdict, store::Selection& selection) {
+    if (verdict == Verdict::kDrop) selection.clear();
+    return verdict != Verdict::kError;
   }
 
   template <typename ValueOf>
@@ -194,8 +235,7 @@ struct BlockPass::Impl {
       unsigned char& verdict = verdicts[ids[row]];
       if (verdict == kNotAsked) {
         const std::string_view value = value_of(ids[row]);
-        Verdict v = value.empty() ? (leaf.passes_absent() ? Verdict::kPass : Verdict::kDrop)
-                                  : leaf.judge(value);
+        const Verdict v = verdict_of(leaf, value);
         unsure = unsure || v == Verdict::kError;
         verdict = v == Verdict::kDrop ? kRemove : kKeep;
       }
@@ -208,7 +248,7 @@ struct BlockPass::Impl {
 
   bool decidable() const {
     if (!plan.complete) return false;
-    if (plan.json && block.shape().kind != store::Shape::Kind::kJson) return false;
+    if (!parses_cleanly(plan.parsed)) return false;
     if (!metadata_usable) return false;
     // Ungrouped series carry the metadata.
     return plan.needs->grouped || !block.has_metadata();
@@ -216,10 +256,11 @@ struct BlockPass::Impl {
 
   base::Result<bool> read_key(const std::string& name, const store::Selection& selection,
                               Key& key) {
-    const Source source = resolve(name, plan.json);
+    const Source source = resolve(name, plan.parsed);
     switch (source.kind) {
       case Source::Kind::kUnknown: return false;
       case Source::Kind::kAbsent: key.values.emplace_back(); return true;
+      case Source::Kind::kEmpty: key.values.emplace_back(std::string()); return true;
       case Source::Kind::kStream: {
         SKALD_TRY_ASSIGN(const auto ids, block.streams());
         for (const store::StreamInfo& stream : plan.streams)
@@ -257,7 +298,8 @@ struct BlockPass::Impl {
     for (const std::string_view value : column.entries) {
       if (!token && is_changed_by_parser(value)) return false;
       if (token && value == "null")
-        key.values.emplace_back();
+        key.values.push_back(plan.parsed == Parsed::kPaths ? std::optional<std::string>("")
+                                                           : std::nullopt);
       else
         key.values.emplace_back(std::string(value));
     }
@@ -298,35 +340,47 @@ void add_pair(std::vector<model::Labels::Pair>& labels, const std::string& name,
   if (value) labels.emplace_back(name, *value);
 }
 
+// Numbers for pairs of (group so far, key), given out as they are met. A table while that is small,
+// which it nearly always is.
+class PairNumbers {
+ public:
+  PairNumbers(std::size_t groups, std::size_t keys) : keys_(keys) {
+    if (groups <= kTableMax / keys) table_.assign(groups * keys, kUnseen);
+  }
+  // kUnseen: new, to be set.
+  std::uint32_t& at(std::uint32_t group, std::uint32_t key) {
+    if (!table_.empty()) return table_[group * keys_ + key];
+    return known_.try_emplace((std::uint64_t{group} << 32) | key, kUnseen).first->second;
+  }
+
+ private:
+  static constexpr std::size_t kTableMax = 1U << 16;
+  std::size_t keys_;
+  std::vector<std::uint32_t> table_;
+  std::unordered_map<std::uint64_t, std::uint32_t> known_;
+};
+
 // Refines the groups of rows so far by one more key: rows stay together that have equal keys.
 void refine(const std::string& name, const std::vector<std::optional<std::string>>& values,
-            const std::vector<std::uint32_t>& key_ids, std::size_t rows, Partition& groups) {
+            std::vector<std::uint32_t> key_ids, Partition& groups) {
   if (key_ids.empty()) {
     for (auto& labels : groups.labels) add_pair(labels, name, values.front());
     return;
   }
-  std::unordered_map<std::uint64_t, std::uint32_t> known;
+  PairNumbers numbers(groups.labels.size(), values.size());
   std::vector<std::vector<model::Labels::Pair>> labels;
-  std::vector<std::uint32_t> ids(rows);
-  // Neighbouring rows mostly agree, so the last answer is kept.
-  std::uint64_t last_pair = ~std::uint64_t{0};
-  std::uint32_t last_id = 0;
-  for (std::size_t i = 0; i < rows; ++i) {
+  for (std::size_t i = 0; i < key_ids.size(); ++i) {
     const std::uint32_t before = groups.ids.empty() ? 0 : groups.ids[i];
-    const std::uint64_t pair = (std::uint64_t{before} << 32) | key_ids[i];
-    if (pair != last_pair) {
-      const auto [it, is_new] = known.try_emplace(pair, static_cast<std::uint32_t>(labels.size()));
-      if (is_new) {
-        labels.push_back(groups.labels[before]);
-        add_pair(labels.back(), name, values[key_ids[i]]);
-      }
-      last_pair = pair;
-      last_id = it->second;
+    std::uint32_t& number = numbers.at(before, key_ids[i]);
+    if (number == kUnseen) {
+      number = static_cast<std::uint32_t>(labels.size());
+      labels.push_back(groups.labels[before]);
+      add_pair(labels.back(), name, values[key_ids[i]]);
     }
-    ids[i] = last_id;
+    key_ids[i] = number;
   }
   groups.labels = std::move(labels);
-  groups.ids = std::move(ids);
+  groups.ids = std::move(key_ids);
 }
 
 }  // namespace
@@ -352,23 +406,23 @@ base::Result<BlockPass::Outcome> BlockPass::filter(store::Selection& selection) 
   SKALD_TRY(impl_->load_metadata());
   if (!impl_->metadata_usable) return Outcome::kCandidates;
   for (const Pushdown::Impl::Step& step : impl_->plan.steps) {
-    SKALD_TRY_ASSIGN(const bool sure, impl_->apply(*step.filter, step.after_json, selection));
+    SKALD_TRY_ASSIGN(const bool sure, impl_->apply(*step.filter, step.parsed, selection));
     // Filters behind it may depend on the error label that this one would set.
     if (!sure) return Outcome::kCandidates;
     if (selection.none()) return Outcome::kDecided;
   }
   if (!impl_->decidable()) return Outcome::kCandidates;
   for (const std::string& name : impl_->plan.needs->by)
-    if (impl_->resolve(name, impl_->plan.json).kind == Impl::Source::Kind::kUnknown)
+    if (impl_->resolve(name, impl_->plan.parsed).kind == Impl::Source::Kind::kUnknown)
       return Outcome::kCandidates;
   return Outcome::kDecided;
 }
 
 base::Result<bool> BlockPass::values(store::Selection& selection, std::vector<double>& out) {
   const logql::Unwrap& unwrap = *impl_->plan.needs->unwrap;
-  const Impl::Source source = impl_->resolve(unwrap.label, impl_->plan.json);
+  const Impl::Source source = impl_->resolve(unwrap.label, impl_->plan.parsed);
   if (source.kind == Impl::Source::Kind::kUnknown) return false;
-  if (source.kind == Impl::Source::Kind::kAbsent) {
+  if (source.kind == Impl::Source::Kind::kAbsent || source.kind == Impl::Source::Kind::kEmpty) {
     selection.clear();
     return true;
   }
@@ -413,12 +467,11 @@ base::Result<bool> BlockPass::groups(const store::Selection& selection, RowGroup
     return true;
   }
   Partition groups;
-  const std::size_t rows = selection.count();
   for (const std::string& name : impl_->plan.needs->by) {
     Impl::Key key;
     SKALD_TRY_ASSIGN(const bool known, impl_->read_key(name, selection, key));
     if (!known) return false;
-    refine(name, key.values, key.ids, rows, groups);
+    refine(name, key.values, std::move(key.ids), groups);
   }
   for (auto& pairs : groups.labels)
     out.labels.push_back(model::Labels::from_result(std::move(pairs)));

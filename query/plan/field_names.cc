@@ -50,4 +50,29 @@ FieldLookup find_json_field(const store::Shape& shape, std::string_view label) {
   return found;
 }
 
+FieldLookup find_json_path(const store::Shape& shape, std::span<const std::string> path) {
+  FieldLookup found;
+  if (!shape.plain || std::any_of(path.begin(), path.end(), [](const std::string& segment) {
+        return segment.starts_with('[');
+      }))
+    return found;
+  found.kind = FieldLookup::Kind::kAbsent;
+  for (std::size_t i = 0; i < shape.fields.size(); ++i) {
+    const auto& keys = shape.fields[i].path;
+    if (std::any_of(keys.begin(), keys.end(), [](const store::PathSegment& segment) {
+          return segment.key.find('\\') != std::string::npos;
+        }))
+      return {};
+    if (keys.size() < path.size() ||
+        !std::equal(path.begin(), path.end(), keys.begin(),
+                    [](const std::string& want, const store::PathSegment& have) {
+                      return have.index < 0 && have.key == want;
+                    }))
+      continue;
+    if (keys.size() > path.size() || found.kind == FieldLookup::Kind::kField) return {};
+    found = {FieldLookup::Kind::kField, i};
+  }
+  return found;
+}
+
 }  // namespace skald::query::plan

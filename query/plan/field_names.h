@@ -2,6 +2,7 @@
 // From the fields of a JSON shape to the label names that Loki's `| json` gives them.
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -25,5 +26,9 @@ struct FieldLookup {
   std::size_t index = 0;
 };
 FieldLookup find_json_field(const store::Shape& shape, std::string_view label);
+
+// Where the path of `| json a="b.c"` leads (logql::parse_json_path). Only plain shapes; kUnknown
+// also for objects, arrays and what is in them.
+FieldLookup find_json_path(const store::Shape& shape, std::span<const std::string> path);
 
 }  // namespace skald::query::plan

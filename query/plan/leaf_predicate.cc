@@ -80,6 +80,21 @@ Verdict Leaf::judge(std::string_view value) const {
   }
 }
 
+base::Status Leaf::error(std::string_view value) const {
+  switch (filter_.kind) {
+    case LabelFilter::Kind::kNumber: return gotext::parse_float(value).status();
+    case LabelFilter::Kind::kDuration: return gotext::parse_duration(value).status();
+    case LabelFilter::Kind::kBytes: return gotext::parse_bytes(value).status();
+    default: return {};
+  }
+}
+
+bool Leaf::always_true() const {
+  return filter_.kind == LabelFilter::Kind::kString &&
+         filter_.matcher->op() == model::Matcher::Op::kRegex && tests_ && tests_->size() == 1 &&
+         tests_->front().kind == logql::TextTest::Kind::kTrue;
+}
+
 bool Leaf::passes_absent() const {
   return filter_.kind == LabelFilter::Kind::kString && matches_text({});
 }
@@ -89,7 +104,10 @@ bool is_changed_by_parser(std::string_view value) {
 }
 
 bool LeafPredicate::test(std::string_view value) const {
-  if (token_ && value == "null") return leaf_.passes_absent();
+  if (token_ && value == "null") {
+    if (null_ == Null::kAbsent) return leaf_.passes_absent();
+    value = {};
+  }
   if (!token_ && is_changed_by_parser(value)) {
     unsure_ = true;
     return true;

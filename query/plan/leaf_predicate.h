@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "proto/base/status.h"
 #include "query/logql/ast.h"
 #include "query/logql/regex.h"
 #include "store/scan.h"
@@ -16,11 +17,15 @@ enum class Verdict { kPass, kDrop, kError };  // kError: the row stays and carri
 // A leaf of a label filter, compiled once per plan. Immutable.
 class Leaf {
  public:
-  explicit Leaf(const logql::LabelFilter& filter);  // borrowed
+  explicit Leaf(const logql::LabelFilter& filter);  // borrowed; outlives the leaf
 
   const logql::LabelFilter& filter() const noexcept { return filter_; }
   // On a value that is present. kIp is not judged here: kError.
   Verdict judge(std::string_view value) const;
+  // Why judge() said kError.
+  base::Status error(std::string_view value) const;
+  // `=~ ".*"`, which reads no label.
+  bool always_true() const;
   // On an absent label: strings compare with the empty value, everything else drops the row.
   bool passes_absent() const;
 
@@ -38,7 +43,10 @@ bool is_changed_by_parser(std::string_view value);
 // no lock: unsure() says that some value would carry an error label or is changed by the parser.
 class LeafPredicate final : public store::ValuePredicate {
  public:
-  LeafPredicate(const Leaf& leaf, bool token) : leaf_(leaf), token_(token) {}
+  // How JSON's null reads: as an absent label, or as an empty one.
+  enum class Null { kAbsent, kEmpty };
+  LeafPredicate(const Leaf& leaf, bool token, Null null)
+      : leaf_(leaf), token_(token), null_(null) {}
 
   bool test(std::string_view value) const override;
   std::optional<Interval> interval() const override;
@@ -47,7 +55,8 @@ class LeafPredicate final : public store::ValuePredicate {
 
  private:
   const Leaf& leaf_;
-  bool token_;  // the column holds JSON tokens: null is an absent label
+  bool token_;  // the column holds JSON tokens
+  Null null_;
   mutable bool unsure_ = false;
 };
 

@@ -36,6 +36,12 @@ void combine(std::vector<std::vector<std::string>>& all, bool& first,
   all.front().insert(all.front().end(), next.front().begin(), next.front().end());
 }
 
+// Beside others an alternative that every line has gives way (as in Loki).
+void drop_empty(std::vector<std::string>& needles) {
+  if (std::any_of(needles.begin(), needles.end(), [](const auto& text) { return !text.empty(); }))
+    std::erase(needles, std::string());
+}
+
 // Regular expressions that Loki itself runs as plain searches are whole as clauses.
 bool is_text_search(const logql::LineFilter& filter, store::LineFilter& out) {
   std::vector<std::string> needles;
@@ -47,6 +53,7 @@ bool is_text_search(const logql::LineFilter& filter, store::LineFilter& out) {
       needles.push_back(test.text);
     }
   }
+  drop_empty(needles);
   out.clauses.push_back(std::move(needles));
   return true;
 }
@@ -64,6 +71,7 @@ base::Result<store::LineFilter> plan_one(const logql::LineFilter& filter, LineFi
   if (contains && !has_ip) {
     std::vector<std::string> needles;
     for (const logql::LineText& text : filter.alternatives) needles.push_back(text.text);
+    drop_empty(needles);
     out.clauses.push_back(std::move(needles));
     return out;
   }

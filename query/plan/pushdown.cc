@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "query/logql/json_path.h"
 #include "query/plan/pushdown_impl.h"
 
 namespace skald::query::plan {
@@ -48,9 +49,13 @@ void Pushdown::Impl::add_stage(const logql::Pipeline& pipeline, std::size_t i) {
   const logql::Stage& stage = pipeline[i];
   if (std::holds_alternative<logql::LineFilters>(stage)) return;
   if (std::holds_alternative<logql::JsonParser>(stage)) {
-    json = true;
+    // Names that the first parser has found are not for the second.
+    if (parsed == Parsed::kPaths) complete = false;
+    parsed = Parsed::kJson;
+  } else if (const auto* expressions = std::get_if<logql::JsonExpressions>(&stage)) {
+    add_paths(*expressions);
   } else if (const auto* filter = std::get_if<logql::LabelFilterStage>(&stage)) {
-    steps.push_back({filter->filter, json});
+    steps.push_back({filter->filter, parsed});
     note_leaves(*filter->filter);
   } else if (const auto* drop = std::get_if<logql::DropLabels>(&stage)) {
     // Which labels are left matters to a log query and to ungrouped series.
@@ -60,6 +65,21 @@ void Pushdown::Impl::add_stage(const logql::Pipeline& pipeline, std::size_t i) {
   } else {
     complete = false;
   }
+}
+
+void Pushdown::Impl::add_paths(const logql::JsonExpressions& stage) {
+  if (parsed != Parsed::kNothing) complete = false;
+  for (const logql::Extraction& item : stage.extractions) {
+    auto path = logql::parse_json_path(item.expression);
+    // What a name means that is given twice, or looks like a duplicate's, is not for columns.
+    if (!path.ok() || item.identifier.ends_with(kExtracted) ||
+        !paths.try_emplace(item.identifier, std::move(*path)).second) {
+      complete = false;
+      return;
+    }
+    note_name(item.identifier);
+  }
+  parsed = Parsed::kPaths;
 }
 
 std::vector<std::string> Pushdown::Impl::names_after(const logql::Pipeline& pipeline,
@@ -83,14 +103,14 @@ void Pushdown::Impl::add_needs() {
     note_name(needs->unwrap->label);
     // Behind a stage that is not understood, labels may come from anywhere.
     for (const auto& filter : needs->unwrap->post_filters) {
-      if (complete) steps.push_back({filter, json});
+      if (complete) steps.push_back({filter, parsed});
       note_leaves(*filter);
     }
     if (std::find(needs->by.begin(), needs->by.end(), needs->unwrap->label) != needs->by.end())
       complete = false;
   }
   // Without grouping the parsed labels are part of the series' identity.
-  if (!needs->grouped && (json || needs->unwrap != nullptr)) complete = false;
+  if (!needs->grouped && (parsed != Parsed::kNothing || needs->unwrap != nullptr)) complete = false;
 }
 
 void Pushdown::Impl::note_leaves(const logql::LabelFilter& filter) {
@@ -126,10 +146,10 @@ bool Pushdown::may_count_by_stream() const {
       impl_->needs->unwrap != nullptr)
     return false;
   // After a parser a name that not all streams have may also be a field.
-  return !impl_->json || std::all_of(impl_->needs->by.begin(), impl_->needs->by.end(),
-                                     [&](const std::string& name) {
-                                       return impl_->presence.at(name) == InStreams::kAll;
-                                     });
+  return impl_->parsed == Parsed::kNothing ||
+         std::all_of(
+             impl_->needs->by.begin(), impl_->needs->by.end(),
+             [&](const std::string& name) { return impl_->presence.at(name) == InStreams::kAll; });
 }
 
 model::Labels Pushdown::stream_group(std::uint32_t stream) const {

@@ -18,16 +18,20 @@ enum class InStreams { kNone, kAll, kSome };
 
 bool is_error_label(std::string_view name);
 
+// What has been parsed when a label is looked at: nothing, `| json`, or `| json a="b.c"`.
+enum class Parsed { kNothing, kJson, kPaths };
+
 struct Pushdown::Impl {
   struct Step {
     logql::LabelFilterPtr filter;
-    bool after_json = false;
+    Parsed parsed = Parsed::kNothing;
   };
 
   Impl(const logql::Pipeline& pipeline, const LineFilterPlan& filters, const MetricNeeds* wanted,
        std::span<const store::StreamInfo> infos);
 
   void add_stage(const logql::Pipeline& pipeline, std::size_t i);
+  void add_paths(const logql::JsonExpressions& stage);
   void add_needs();
   // Labels read behind stage `i`.
   std::vector<std::string> names_after(const logql::Pipeline& pipeline, std::size_t i) const;
@@ -40,9 +44,10 @@ struct Pushdown::Impl {
   std::span<const store::StreamInfo> streams;
   std::vector<Step> steps;  // label filters, in order
   std::unordered_map<const logql::LabelFilter*, Leaf> leaves;
-  bool json = false;                                    // `| json` was seen
-  bool complete = true;                                 // every stage is understood
-  std::unordered_map<std::string, InStreams> presence;  // of every name the plan reads
+  Parsed parsed = Parsed::kNothing;  // so far; at the end: by the pipeline
+  std::unordered_map<std::string, std::vector<std::string>> paths;  // of kPaths, by label
+  bool complete = true;                                             // every stage is understood
+  std::unordered_map<std::string, InStreams> presence;              // of every name the plan reads
 };
 
 }  // namespace skald::query::plan

@@ -252,8 +252,10 @@ RegexLiterals required_literals(std::string_view pattern) {
   literals.clauses = std::move(piece->clauses);
   if (!piece->exact.empty()) literals.clauses.push_back(std::move(piece->exact));
   std::erase_if(literals.clauses, [](const Strings& clause) {
-    return std::any_of(clause.begin(), clause.end(),
-                       [](const std::string& needle) { return needle.empty(); });
+    return std::any_of(clause.begin(), clause.end(), [](const std::string& needle) {
+      // U+FFFD also stands for bytes that are no UTF-8, where a search would not find it.
+      return needle.empty() || needle.find("\xEF\xBF\xBD") != std::string::npos;
+    });
   });
   return literals;
 }

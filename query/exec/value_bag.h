@@ -1,0 +1,34 @@
+#pragma once
+// Every value of a window, which exact quantiles need. Values stay where they were written: a bag
+// grows by new runs, and a window over several bags is a list of their runs, so that nothing is
+// copied between the scan and the answer.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace skald::query {
+
+class ValueBag {
+ public:
+  void add(double value);
+  // Room for `count` values, which the caller writes at once; count > 0.
+  std::span<double> extend(std::size_t count);
+  void merge(ValueBag&& other);
+  void append_runs(std::vector<std::span<const double>>& out) const;
+
+ private:
+  struct Run {
+    std::unique_ptr<double[]> values;
+    std::size_t size = 0, capacity = 0;
+  };
+  std::vector<Run> runs_;
+};
+
+// The q-quantile by linear interpolation, as Prometheus has it: NaN sorts first; NaN of no values,
+// -Inf for q < 0, +Inf for q > 1.
+double quantile(double q, std::span<const std::span<const double>> runs);
+
+}  // namespace skald::query
