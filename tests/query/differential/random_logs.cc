@@ -1,5 +1,8 @@
 #include "tests/query/differential/random_logs.h"
 
+#include <set>
+#include <tuple>
+
 namespace skald::tests {
 namespace {
 
@@ -26,7 +29,7 @@ std::string json_scalar(Random& random) {
   }
 }
 
-std::string json_line(Random& random) {
+std::string json_line(Random& random, std::uint32_t broken_percent) {
   static const Strings kKeys{"level", "status", "duration",        "user",    "path", "a.b",
                              "1st",   "event",  "level_extracted", "trace_id"};
   const std::string colon = random.chance(70) ? ": " : ":";
@@ -57,11 +60,11 @@ std::string json_line(Random& random) {
     }
   }
   line += "}";
-  if (random.chance(3)) line.resize(line.size() / 2);  // broken
+  if (random.chance(broken_percent)) line.resize(line.size() / 2);
   return line;
 }
 
-std::string random_line(Random& random) {
+std::string random_line(Random& random, std::uint32_t broken_percent) {
   switch (random.below(10)) {
     case 0: {
       std::string line = "level=" + random.pick(words()) +
@@ -71,7 +74,7 @@ std::string random_line(Random& random) {
     }
     case 1: return "plain " + random.pick(words()) + " text " + random.pick(words());
     case 2: return random.chance(50) ? std::string("\xff\x00 raw", 6) : std::string();
-    default: return json_line(random);
+    default: return json_line(random, broken_percent);
   }
 }
 
@@ -114,9 +117,10 @@ std::string line_filter(Random& random) {
 }
 
 const Strings& labels() {
-  static const Strings kLabels{"level",     "status",   "duration",        "user",   "event",
-                               "pool_size", "pool_tag", "level_extracted", "pod",    "a_b",
-                               "_1st",      "trace_id", "detected_level",  "absent", "job"};
+  static const Strings kLabels{
+      "level",  "status", "duration", "user", "event", "pool_size", "pool_tag", "level_extracted",
+      "pod",    "a_b",    "tag",      "u",    "d",     "_1st",      "trace_id", "detected_level",
+      "absent", "job"};
   return kLabels;
 }
 
@@ -144,9 +148,16 @@ std::string pipeline(Random& random) {
   std::string out;
   for (std::uint32_t n = random.below(3); n > 0; --n) out += line_filter(random);
   if (random.chance(75)) {
-    static const Strings kParsers{" | json",         " | json",   " | json",
-                                  " | json",         " | logfmt", " | json status, u=\"user\"",
-                                  " | json | logfmt"};
+    static const Strings kParsers{" | json",
+                                  " | json",
+                                  " | json",
+                                  " | json",
+                                  " | logfmt",
+                                  " | json status, u=\"user\"",
+                                  " | json | logfmt",
+                                  " | json tag=\"pool.tag\", level, d=\"duration\"",
+                                  " | json | json status, pool",
+                                  " | logfmt --strict"};
     out += random.pick(kParsers);
   }
   for (std::uint32_t n = random.below(3); n > 0; --n) out += " | " + label_condition(random);
@@ -173,25 +184,26 @@ std::string grouping(Random& random) {
 
 }  // namespace
 
-std::vector<RandomEntry> random_entries(Random& random, std::size_t count,
-                                        model::TimestampNs start_ns, std::uint32_t minutes) {
+std::vector<RandomEntry> random_entries(Random& random, const RandomLogs& logs) {
   std::vector<RandomEntry> entries;
-  const model::TimestampNs span_ns = model::TimestampNs{minutes} * 60 * 1'000'000'000;
-  for (std::size_t i = 0; i < count; ++i) {
+  std::set<std::tuple<model::Labels, model::TimestampNs, std::string>> known;
+  const model::TimestampNs span_ns = model::TimestampNs{logs.minutes} * 60 * 1'000'000'000;
+  for (std::size_t i = 0; i < logs.count; ++i) {
     RandomEntry e;
     e.stream.set("job", random.chance(70) ? "api" : "web");
     if (random.chance(60)) e.stream.set("level", random.chance(50) ? "info" : "error");
     e.stream.set("pod", "p" + std::to_string(random.below(3)));
     // Whole seconds now and then, so that times tie.
     const auto step =
-        static_cast<model::TimestampNs>(i) * span_ns / static_cast<model::TimestampNs>(count);
+        static_cast<model::TimestampNs>(i) * span_ns / static_cast<model::TimestampNs>(logs.count);
     e.entry.timestamp_ns =
-        start_ns + (random.chance(20) ? step / 1'000'000'000 * 1'000'000'000 : step);
-    e.entry.line = random_line(random);
+        logs.start_ns + (random.chance(20) ? step / 1'000'000'000 * 1'000'000'000 : step);
+    e.entry.line = random_line(random, logs.broken_percent);
     if (random.chance(30)) e.entry.metadata.set("detected_level", random.pick(words()));
     if (random.chance(10)) e.entry.metadata.set("trace_id", std::to_string(random.below(1000)));
     if (random.chance(3)) e.entry.metadata.set("user", "metadata");
-    entries.push_back(std::move(e));
+    if (known.emplace(e.stream, e.entry.timestamp_ns, e.entry.line).second)
+      entries.push_back(std::move(e));
   }
   return entries;
 }

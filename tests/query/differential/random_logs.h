@@ -30,9 +30,15 @@ struct RandomEntry {
   model::Entry entry;
 };
 
-// Times lie in [start_ns, start_ns + minutes * 60 s).
-std::vector<RandomEntry> random_entries(Random& random, std::size_t count,
-                                        model::TimestampNs start_ns, std::uint32_t minutes);
+// Times lie in [start_ns, start_ns + minutes * 60 s); entries are distinct by stream, time and
+// line.
+struct RandomLogs {
+  std::size_t count = 0;
+  model::TimestampNs start_ns = 0;
+  std::uint32_t minutes = 60;
+  std::uint32_t broken_percent = 0;  // of the JSON lines: cut in the middle
+};
+std::vector<RandomEntry> random_entries(Random& random, const RandomLogs& logs);
 
 std::string random_log_query(Random& random);
 std::string random_metric_query(Random& random);
