@@ -178,7 +178,7 @@ class Lane final : public TailOwner, public EntrySink {
   void read_again(const std::string& tenant, const std::vector<std::uint64_t>& given_up,
                   const std::map<std::string, std::uint64_t>* stored);
   void find_files();
-  void sync_targets();
+  bool sync_targets();
   void read_files(std::int64_t until_ns);
   void flush_pipelines(bool all);
   void refresh(SourceProgress& progress);
@@ -230,7 +230,8 @@ class Lane final : public TailOwner, public EntrySink {
   std::string decoded_;  // the line, if its file is not UTF-8
   bool ready_ = false, is_skald_ = false, multi_tenant_ = false, found_ = false;
   bool stop_reading_ = false, discarding_ = false, positions_dirty_ = false;
-  std::int64_t next_scan_ns_ = 0, next_sync_ns_ = 0, next_poll_ns_ = 0, next_save_ns_ = 0;
+  std::int64_t next_full_scan_ns_ = 0, next_scan_ns_ = 0, next_sync_ns_ = 0, next_poll_ns_ = 0,
+               next_save_ns_ = 0;
   std::int64_t next_collect_ns_ = 0, poll_period_ns_ = 0, blocked_until_ns_ = 0;
   double rate_tokens_ = 0;
   std::int64_t rate_filled_ns_ = 0;

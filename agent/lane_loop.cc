@@ -17,7 +17,8 @@ namespace {
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 }
 
-void Lane::sync_targets() {
+// True: the targets are others now.
+bool Lane::sync_targets() {
   bool changed = targets_.empty();
   std::vector<LaneTarget> targets;
   std::vector<std::shared_ptr<const PathPattern>> patterns;
@@ -37,16 +38,20 @@ void Lane::sync_targets() {
       targets.push_back({i, target});
     }
   }
-  if (!changed) return;
+  if (!changed) return false;
   targets_ = std::move(targets);
   files_->set_targets(std::move(patterns));
+  return true;
 }
 
 void Lane::find_files() {
   const std::int64_t now = clock_.monotonic_ns();
   if (now >= next_sync_ns_) {
-    sync_targets();
-    files_->scan();
+    const bool changed = sync_targets();
+    if (changed || !files_->is_quiet() || now >= next_full_scan_ns_) {
+      files_->scan();
+      next_full_scan_ns_ = now + kQuietScanNs;
+    }
     next_sync_ns_ = now + std::max(config_.target_config.sync_period_ns, kSyncPeriodMinNs);
     next_scan_ns_ = now + kWantedScanNs;
   } else if (files_->wants_scan() && now >= next_scan_ns_) {

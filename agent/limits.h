@@ -15,6 +15,8 @@ constexpr std::int64_t kReadRoundNs = 50 * base::kNsPerMs;
 // under a tenth of the shortest usual batchwait.
 constexpr std::int64_t kEventNapNs = 10 * base::kNsPerMs;
 constexpr std::int64_t kWantedScanNs = 200 * base::kNsPerMs;  // between scans that events ask for
+// Between scans while every directory is watched and no event came: a safety net only.
+constexpr std::int64_t kQuietScanNs = 60 * base::kNsPerSecond;
 constexpr std::int64_t kSyncPeriodMinNs = 100 * base::kNsPerMs;
 constexpr std::int64_t kPollPeriodMinNs = 50 * base::kNsPerMs;
 constexpr std::int64_t kCollectPeriodNs = 300 * base::kNsPerSecond;  // unused label sets

@@ -1,6 +1,5 @@
 // skald-agent: flags, configuration, signals. Everything else is in agent.h and below.
 
-#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -17,10 +16,15 @@
 #include "agent/journal_api.h"
 #include "agent/limits.h"
 #include "agent/log.h"
+#include "agent/memory.h"
 #include "proto/base/fs.h"
 
 namespace skald::agent {
 namespace {
+
+// When pages are given back: once what starting needs has run, and now and then.
+constexpr timespec kDropAfterStart{0, 500'000'000};
+constexpr timespec kDropPeriod{300, 0};
 
 int fail(const base::Status& status) {
   const std::string text = "skald-agent: " + std::string(status.message()) + "\n";
@@ -164,10 +168,14 @@ class Program {
   }
 
   void wait_for_signals() {
-    sigset_t set = signals();
+    const sigset_t set = signals();
+    bool started = false;
     for (;;) {
-      int number = 0;
-      if (::sigwait(&set, &number) != 0) continue;
+      drop_idle_pages();
+      const timespec period = started ? kDropPeriod : kDropAfterStart;
+      started = true;
+      const int number = ::sigtimedwait(&set, nullptr, &period);
+      if (number < 0) continue;  // nothing came, or a debugger did
       if (number != SIGHUP) {
         log_info("stopping; a second signal ends at once");
         std::thread([set] {
@@ -209,10 +217,7 @@ int main_of(int argc, char** argv) {
   if (line->help) return print(usage()), 0;
   if (line->version) return print("skald-agent " + std::string(kAgentVersion) + "\n"), 0;
   ::signal(SIGPIPE, SIG_IGN);
-  // A few threads share one heap, and large buffers go back to the system when they are freed.
-  ::mallopt(M_ARENA_MAX, 1);
-  ::mallopt(M_MMAP_THRESHOLD, 64 << 10);
-  ::mallopt(M_TRIM_THRESHOLD, 128 << 10);
+  limit_heap();
   if (!line->stdin_input) {  // standard input ends by itself; there, ^C should just work
     const sigset_t set = Program::signals();
     ::pthread_sigmask(SIG_BLOCK, &set, nullptr);  // before any thread: all inherit it

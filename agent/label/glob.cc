@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "agent/label/limits.h"
@@ -157,7 +158,35 @@ base::Status expand_braces(const std::string& pattern, std::vector<std::string>&
 
 using Segments = std::vector<std::string>;
 
-bool path_matches(const Segments& pattern, std::size_t p, const Segments& path, std::size_t s) {
+// A path's segments. A scan asks for each of thousands of files: most have room in place.
+class PathSegments {
+ public:
+  explicit PathSegments(std::string_view path) {
+    while (!path.empty()) {
+      const std::size_t slash = std::min(path.find('/'), path.size());
+      if (slash > 0) add(path.substr(0, slash));
+      path.remove_prefix(std::min(slash + 1, path.size()));
+    }
+  }
+  std::size_t size() const noexcept { return size_; }
+  std::string_view operator[](std::size_t i) const noexcept {
+    return i < near_.size() ? near_[i] : far_[i - near_.size()];
+  }
+
+ private:
+  void add(std::string_view segment) {
+    if (size_ < near_.size())
+      near_[size_] = segment;
+    else
+      far_.push_back(segment);
+    ++size_;
+  }
+  std::array<std::string_view, 16> near_;
+  std::vector<std::string_view> far_;
+  std::size_t size_ = 0;
+};
+
+bool path_matches(const Segments& pattern, std::size_t p, const PathSegments& path, std::size_t s) {
   for (; p < pattern.size(); ++p, ++s) {
     if (pattern[p] == "**") {
       while (p + 1 < pattern.size() && pattern[p + 1] == "**") ++p;
@@ -172,7 +201,7 @@ bool path_matches(const Segments& pattern, std::size_t p, const Segments& path, 
 }
 
 // Whether something strictly below the directory `path` could match.
-bool below_matches(const Segments& pattern, const Segments& path) {
+bool below_matches(const Segments& pattern, const PathSegments& path) {
   for (std::size_t i = 0; i < path.size(); ++i) {
     if (i >= pattern.size()) return false;
     if (pattern[i] == "**") return true;
@@ -215,7 +244,7 @@ base::Result<Glob> Glob::compile(std::string_view pattern) {
 bool Glob::matches(std::string_view path) const {
   if (path == pattern_) return true;
   if (path.empty() || (path.front() == '/') != absolute_) return false;
-  const Segments segments = split(path);
+  const PathSegments segments(path);
   return std::any_of(alternatives_.begin(), alternatives_.end(), [&](const Segments& alternative) {
     return path_matches(alternative, 0, segments, 0);
   });
@@ -224,7 +253,7 @@ bool Glob::matches(std::string_view path) const {
 bool Glob::may_match_below(std::string_view directory) const {
   if (directory.empty()) return false;
   if ((directory.front() == '/') != absolute_) return false;
-  const Segments segments = directory == "." ? Segments{} : split(directory);
+  const PathSegments segments(directory == "." ? std::string_view() : directory);
   return std::any_of(alternatives_.begin(), alternatives_.end(), [&](const Segments& alternative) {
     return below_matches(alternative, segments);
   });

@@ -85,6 +85,7 @@ void FileSet::watch_directory(const std::string& directory) {
 
 void FileSet::scan() {
   wants_scan_ = false;
+  heard_ = false;
   unwatched_ = false;
   // Directories first: a file created between listing and watching is then seen by one of them.
   for (const auto& target : targets_)
@@ -114,6 +115,7 @@ void FileSet::scan() {
 }
 
 void FileSet::on_event(const FileEvent& event) {
+  heard_ = true;
   if (event.overflow || event.name.empty()) {
     wants_scan_ = true;
     return;
@@ -140,6 +142,10 @@ void FileSet::look_at(const std::string& path) {
   struct stat st {};
   if (::stat(path.c_str(), &st) != 0) {
     name_lost(path);
+    return;
+  }
+  if (S_ISDIR(st.st_mode)) {  // behind a symlink: no event calls it a directory
+    wants_scan_ = true;
     return;
   }
   if (const auto it = by_key_.find(key_of(st)); it != by_key_.end()) {

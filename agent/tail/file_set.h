@@ -133,6 +133,8 @@ class FileSet {
   // Whether only unwatched directories (not rotations) want polling at `min_poll_ns`.
   bool has_unwatched_directories() const noexcept { return unwatched_; }
   bool wants_scan() const noexcept { return wants_scan_; }
+  // Nothing was heard since the last scan, and something would have been, had anything happened.
+  bool is_quiet() const noexcept { return !wants_scan_ && !unwatched_ && !heard_; }
 
   bool has_held_back() const noexcept { return held_back_; }
   bool has_work() const noexcept { return !queue_.empty(); }
@@ -209,6 +211,7 @@ class FileSet {
   std::size_t open_count_ = 0;
   bool unwatched_ = false;
   bool wants_scan_ = false;
+  bool heard_ = false;      // an event since the last scan
   bool held_back_ = false;  // some source is
 };
 
