@@ -61,10 +61,12 @@ Api::Impl::Impl(ApiDeps deps_in, std::shared_ptr<const ApiSettings> settings_in)
       started_ns(deps.clock->wall_ns()),
       ingest(*deps.store, *deps.clock),
       tails(*deps.clock),
+      results(*deps.clock),
       settings_(std::move(settings_in)) {
   for (std::size_t i = 0; i < routes().size(); ++i)
     route_metrics.push_back(std::make_unique<RouteMetrics>());
   deps.store->set_append_listener([this](std::string_view tenant, const model::PushBatch& batch) {
+    results.on_append(tenant, batch);
     tails.on_append(tenant, batch);
   });
   deps.store->set_delete_filter_factory(

@@ -10,6 +10,7 @@
 #include "query/api/call.h"
 #include "query/api/delete_filters.h"
 #include "query/api/ingest.h"
+#include "query/api/result_cache.h"
 #include "query/api/tail.h"
 
 namespace skald::query::api {
@@ -39,6 +40,7 @@ struct Api::Impl {
   Ingest ingest;
   TailHub tails;
   DeleteFilters delete_filters;
+  ResultCache results;
   QueryCounters query_counters;
   std::vector<std::unique_ptr<RouteMetrics>> route_metrics;  // as routes()
 

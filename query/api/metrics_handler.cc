@@ -117,6 +117,14 @@ void add_queries(MetricsText& out, const QueryCounters& c) {
   counter(out, "skald_query_entries_total", "Entries returned by queries.", c.entries.load());
 }
 
+void add_result_cache(MetricsText& out, const ResultCacheStats& s) {
+  counter(out, "skald_query_cache_whole_total", "Queries answered from memory.", s.whole);
+  counter(out, "skald_query_cache_partial_total", "Queries of which newer steps were computed.",
+          s.partial);
+  counter(out, "skald_query_cache_missed_total", "Queries of which nothing was known.", s.missed);
+  gauge(out, "skald_query_cache_bytes", "Size of the answers kept.", s.bytes);
+}
+
 }  // namespace
 
 ServerResponse metrics(Call& call) {
@@ -129,6 +137,7 @@ ServerResponse metrics(Call& call) {
   if (call.api.deps.server_stats) add_server(out, call.api.deps.server_stats());
   add_ingest(out, call.api.ingest);
   add_queries(out, call.api.query_counters);
+  add_result_cache(out, call.api.results.stats());
   add_routes(out, call.api);
   if (call.api.deps.more_metrics) call.api.deps.more_metrics(out.text());
   ServerResponse response = ServerResponse::text(200, std::move(out.text()));

@@ -33,7 +33,8 @@ bool from_drilldown(const net::ServerRequest& request) {
   return request.header("x-query-tags").find("grafana-lokiexplore-app") != std::string_view::npos;
 }
 
-base::Result<QueryResult> run_query(Call& call, const QueryLimits& limits, QueryRequest request) {
+base::Result<QueryResult> run_query(Call& call, const QueryLimits& limits, QueryRequest request,
+                                    bool keep_steps = false) {
   request.cancelled = call.http.cancelled;
   request.timeout_ns = limits.timeout_ns;
   request.tenant.clear();
@@ -41,7 +42,8 @@ base::Result<QueryResult> run_query(Call& call, const QueryLimits& limits, Query
     request.tenant.append(request.tenant.empty() ? "" : "|").append(tenant);
   QueryCounters& counters = call.api.query_counters;
   counters.queries.fetch_add(1, std::memory_order_relaxed);
-  auto result = call.api.deps.engine->run(request);
+  const auto run = [&call](const QueryRequest& some) { return call.api.deps.engine->run(some); };
+  auto result = keep_steps ? call.api.results.run(request, run) : run(request);
   if (!result.ok()) {
     counters.failed.fetch_add(1, std::memory_order_relaxed);
     return result;
@@ -75,7 +77,12 @@ std::int64_t floor_to(std::int64_t time, std::int64_t step) {
   return time - (rest < 0 ? rest + step : rest);
 }
 
-base::Result<QueryRequest> range_request(Call& call, const QueryLimits& limits) {
+struct RangeQuery {
+  QueryRequest request;
+  bool keep_steps = false;  // its steps may be answered from memory
+};
+
+base::Result<RangeQuery> range_request(Call& call, const QueryLimits& limits) {
   QueryRequest request;
   request.text = std::string(call.params.get("query"));
   SKALD_TRY_ASSIGN(model::TimeRange range, parse_range(call.params, call.now_ns));
@@ -104,7 +111,8 @@ base::Result<QueryRequest> range_request(Call& call, const QueryLimits& limits) 
     request.start_ns = floor_to(range.start_ns, request.step_ns);
     request.end_ns = floor_to(range.end_ns + request.step_ns - 1, request.step_ns);
   }
-  return request;
+  const bool fresh = has_token(call.http.header("cache-control"), "no-cache");
+  return RangeQuery{std::move(request), !fresh && ResultCache::can_keep(*expr)};
 }
 
 ServerResponse result_response(Call& call, const QueryLimits& limits,
@@ -126,10 +134,11 @@ ServerResponse result_response(Call& call, const QueryLimits& limits,
 
 ServerResponse query_range(Call& call) {
   const QueryLimits limits = query_limits(call);
-  auto request = range_request(call, limits);
-  if (!request.ok()) return error_response(request.status());
-  const model::Direction direction = request->direction;
-  return result_response(call, limits, run_query(call, limits, std::move(*request)), direction);
+  auto query = range_request(call, limits);
+  if (!query.ok()) return error_response(query.status());
+  const model::Direction direction = query->request.direction;
+  auto result = run_query(call, limits, std::move(query->request), query->keep_steps);
+  return result_response(call, limits, std::move(result), direction);
 }
 
 ServerResponse query_instant(Call& call) {
@@ -158,10 +167,10 @@ ServerResponse query_instant(Call& call) {
 
 ServerResponse legacy_query(Call& call) {
   const QueryLimits limits = query_limits(call);
-  auto request = range_request(call, limits);
-  if (!request.ok()) return error_response(request.status());
-  const model::Direction direction = request->direction;
-  auto result = run_query(call, limits, std::move(*request));
+  auto query = range_request(call, limits);
+  if (!query.ok()) return error_response(query.status());
+  const model::Direction direction = query->request.direction;
+  auto result = run_query(call, limits, std::move(query->request));
   if (!result.ok()) return error_response(result.status());
   auto* data = std::get_if<Streams>(&result->data);
   if (data == nullptr)
