@@ -1,3 +1,5 @@
+#include "proto/model/go_quote.h"
+
 #include "proto/base/utf8.h"
 #include "proto/model/labels.h"
 
@@ -8,43 +10,6 @@ constexpr char kHex[] = "0123456789abcdef";
 
 void append_hex(std::string& out, char32_t value, int digits) {
   for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4) out += kHex[(value >> shift) & 0xF];
-}
-
-// An approximation of Go's strconv.IsPrint: controls, the separators other than the space, format
-// characters, surrogates, private use and noncharacters are not printable.
-bool is_printable(char32_t r) {
-  if (r < 0x20 || (r >= 0x7F && r <= 0xA0) || r == 0xAD) return false;
-  if (r == 0x1680 || (r >= 0x2000 && r <= 0x200F) || (r >= 0x2028 && r <= 0x202F)) return false;
-  if ((r >= 0x205F && r <= 0x206F) || r == 0x3000 || r == 0xFEFF) return false;
-  if (r >= 0xE000 && r <= 0xF8FF) return false;
-  if (r >= 0xFFF0 && r <= 0xFFFB) return false;
-  return (r & 0xFFFE) != 0xFFFE && r < 0xE0000;
-}
-
-void append_escaped(std::string& out, char32_t r) {
-  switch (r) {
-    case '"': out += "\\\""; return;
-    case '\\': out += "\\\\"; return;
-    case '\a': out += "\\a"; return;
-    case '\b': out += "\\b"; return;
-    case '\f': out += "\\f"; return;
-    case '\n': out += "\\n"; return;
-    case '\r': out += "\\r"; return;
-    case '\t': out += "\\t"; return;
-    case '\v': out += "\\v"; return;
-    default: break;
-  }
-  if (is_printable(r)) return base::append_rune(out, r);
-  if (r < 0x20 || r == 0x7F) {
-    out += "\\x";
-    append_hex(out, r, 2);
-  } else if (r < 0x10000) {
-    out += "\\u";
-    append_hex(out, r, 4);
-  } else {
-    out += "\\U";
-    append_hex(out, r, 8);
-  }
 }
 
 int hex_value(char c) {
@@ -124,23 +89,51 @@ class Unquoter {
 
 }  // namespace
 
-std::string go_quote(std::string_view text) {
+void append_go_escaped(std::string& out, char32_t r, QuoteStyle style) {
+  if (r == static_cast<unsigned char>(style.quote) || r == '\\') {
+    out += '\\';
+    out += static_cast<char>(r);
+    return;
+  }
+  if (is_print(r) && (!style.ascii_only || r < 0x80)) return base::append_rune(out, r);
+  static constexpr std::string_view kFrom = "\a\b\f\n\r\t\v", kTo = "abfnrtv";
+  if (r < 0x80) {
+    if (const auto at = kFrom.find(static_cast<char>(r)); at != std::string_view::npos) {
+      out += '\\';
+      out += kTo[at];
+      return;
+    }
+  }
+  if (r < ' ' || r == 0x7F) {
+    out += "\\x";
+    append_hex(out, r, 2);
+  } else if (r < 0x10000) {
+    out += "\\u";
+    append_hex(out, r, 4);
+  } else {
+    out += "\\U";
+    append_hex(out, r, 8);
+  }
+}
+
+std::string go_quote(std::string_view text, QuoteStyle style) {
   std::string out;
   out.reserve(text.size() + 2);
-  out += '"';
+  out += style.quote;
   while (!text.empty()) {
     const base::Rune rune = base::decode_rune(text);
     if (rune.valid) {
-      append_escaped(out, rune.value);
+      append_go_escaped(out, rune.value, style);
     } else {
       out += "\\x";
       append_hex(out, static_cast<unsigned char>(text.front()), 2);
     }
     text.remove_prefix(rune.width);
   }
-  out += '"';
-  return out;
+  return out += style.quote;
 }
+
+std::string go_quote(std::string_view text) { return go_quote(text, {}); }
 
 base::Result<std::string> go_unquote(std::string_view quoted) {
   if (quoted.size() < 2 || quoted.front() != quoted.back())
