@@ -141,7 +141,8 @@ std::uint64_t stored(const PageRef& page) {
 }
 
 std::uint64_t column_bytes(const ColumnSpec& column, std::map<std::string, std::uint64_t>& sums) {
-  std::uint64_t own = column.ints.stored_bytes() + column.words.stored_bytes() +
+  std::uint64_t own = column.ints.stored_bytes() +
+                      (column.words != nullptr ? column.words->stored_bytes() : 0) +
                       stored(column.page) + stored(column.entries.page);
   sums[name_of(column.encoding)] += own;
   for (const ColumnSpec& child : column.children) own += column_bytes(child, sums);

@@ -42,12 +42,16 @@ void PartCache::remember(std::shared_ptr<const OpenPart> open) {
   const auto found = std::find(recent_.begin(), recent_.end(), open);
   if (found != recent_.end()) {
     recent_.splice(recent_.begin(), recent_, found);
-    return;
+  } else {
+    streams_ += open->numbers.size();
+    recent_.push_front(std::move(open));
   }
-  streams_ += open->numbers.size();
-  recent_.push_front(std::move(open));
-  while (recent_.size() > 1 && (streams_ > kOpenPartStreamsMax || recent_.size() > kOpenPartsMax)) {
+  std::uint64_t bytes = 0;
+  for (const auto& each : recent_) bytes += each->reader->memory_bytes();
+  while (recent_.size() > 1 && (streams_ > kOpenPartStreamsMax || recent_.size() > kOpenPartsMax ||
+                                bytes > kOpenPartBytesMax)) {
     streams_ -= recent_.back()->numbers.size();
+    bytes -= std::min(bytes, recent_.back()->reader->memory_bytes());
     dropped.splice(dropped.begin(), recent_, std::prev(recent_.end()));
   }
 }

@@ -158,8 +158,9 @@ base::Status parse_words(base::ByteReader& reader, const GroupShared& shared, Co
   const std::uint64_t total = reader.read_varint();
   if (total > std::min(kWordsMax, shared.line_bytes + out.rows))
     return shared.source.damaged("word count");
-  SKALD_TRY_ASSIGN(out.words,
+  SKALD_TRY_ASSIGN(Ints words,
                    Ints::parse(reader, static_cast<std::uint32_t>(total), shared.source));
+  out.words = std::make_unique<Ints>(std::move(words));
   return {};
 }
 

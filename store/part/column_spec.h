@@ -40,7 +40,7 @@ struct ColumnSpec {
   ByteSet bytes;
   std::uint64_t longest = 0;
   Ints ints;                     // ids, sizes, mantissas, differences, addresses, numbers
-  Ints words;                    // kWords: word ids; `ints` counts them per row
+  std::unique_ptr<Ints> words;   // kWords: word ids; `ints` counts them per row
   EntriesSpec entries;           // kDictionary, kWords
   PageRef page;                  // kText: bytes; kHex: bytes; kDecimal: exceptions
   std::uint32_t exceptions = 0;  // kDecimal

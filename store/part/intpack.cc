@@ -245,26 +245,28 @@ base::Result<Ints> Ints::parse(base::ByteReader& reader, std::uint32_t count,
   ints.frames_ = (flags & kFramesFlag) != 0;
   ints.has_high_ = (flags & kHighFlag) != 0;
   if (flags & kFactorFlag) ints.factor_ = reader.read_varint();
-  if (ints.frames_) ints.frame_page_ = PageRef::parse(reader, ok);
+  auto rare = std::make_unique<Rare>();
+  if (ints.frames_) rare->frame_page = PageRef::parse(reader, ok);
   ints.low_bits_ = reader.read_le<std::uint8_t>();
   if (ints.low_bits_ > kLowBitsMax && ints.low_bits_ != 64) ok = false;
   if (ints.low_bits_ > 0) ints.low_page_ = PageRef::parse(reader, ok);
-  if (ints.has_high_) ints.high_page_ = PageRef::parse(reader, ok);
-  if (flags & kExceptionsFlag) ints.exception_page_ = PageRef::parse(reader, ok);
+  if (ints.has_high_) rare->high_page = PageRef::parse(reader, ok);
+  if (flags & kExceptionsFlag) rare->exception_page = PageRef::parse(reader, ok);
+  if (flags & (kFramesFlag | kHighFlag | kExceptionsFlag)) ints.rare_ = std::move(rare);
   if (!ok || reader.failed()) return source.damaged("integer column header");
   return ints;
 }
 
 template <typename T>
 base::Status Ints::add_high(const PageSource& source, ScanStats* stats, std::vector<T>& out) const {
-  SKALD_TRY_ASSIGN(const PageBytes high, source.read(high_page_, count_, stats));
+  SKALD_TRY_ASSIGN(const PageBytes high, source.read(rare_->high_page, count_, stats));
   if (high.view.size() != count_) return source.damaged("integer page has the wrong size");
   const auto* const bytes = reinterpret_cast<const unsigned char*>(high.view.data());
   if (low_bits_ < sizeof(T) * 8)
     for (std::uint32_t i = 0; i < count_; ++i)
       out[i] = static_cast<T>(out[i] | (static_cast<T>(bytes[i]) << low_bits_));
   SKALD_TRY_ASSIGN(const PageBytes page,
-                   source.read(exception_page_, std::uint64_t{count_} * 16, stats));
+                   source.read(rare_->exception_page, std::uint64_t{count_} * 16, stats));
   base::ByteReader reader(page.view);
   for (std::uint64_t at = 0; !reader.done();) {
     at += reader.read_varint();
@@ -279,7 +281,7 @@ template <typename T>
 base::Status Ints::add_frames(const PageSource& source, ScanStats* stats,
                               std::vector<T>& out) const {
   SKALD_TRY_ASSIGN(const PageBytes page,
-                   source.read(frame_page_, (count_ / kFrameRows + 1) * 10, stats));
+                   source.read(rare_->frame_page, (count_ / kFrameRows + 1) * 10, stats));
   base::ByteReader reader(page.view);
   std::uint64_t frame_base = 0;
   for (std::size_t start = 0; start < count_; start += kFrameRows) {
@@ -323,24 +325,31 @@ base::Status Ints::decode_values(const PageSource& source, ScanStats* stats, std
     unpack(low.view, low_bits_, count_, out.data());
   }
   if (has_high_) SKALD_TRY(add_high(source, stats, out));
+  if (frames_ && !delta_) SKALD_TRY(add_frames(source, stats, out));
+  const T factor = static_cast<T>(factor_), base = static_cast<T>(base_);
+  T largest = 0;
   if (delta_) {
     T running = 0;
-    for (T& value : out) value = running = static_cast<T>(running + value);
-  } else if (frames_) {
-    SKALD_TRY(add_frames(source, stats, out));
+    for (T& value : out) {
+      running = static_cast<T>(running + value);
+      value = static_cast<T>(base + running * factor);
+      largest = std::max(largest, value);
+    }
+  } else {
+    if (factor != 1 || base != 0)
+      for (T& value : out) value = static_cast<T>(base + value * factor);
+    if (value_max < std::numeric_limits<T>::max())
+      for (const T value : out) largest = std::max(largest, value);
   }
-  if (factor_ != 1 || base_ != 0) {
-    const T factor = static_cast<T>(factor_), base = static_cast<T>(base_);
-    for (T& value : out) value = static_cast<T>(base + value * factor);
-  }
-  if (value_max < std::numeric_limits<T>::max())
-    for (const T value : out)
-      if (value > value_max) return source.damaged("integer out of range");
-  return {};
+  return largest > value_max ? source.damaged("integer out of range") : base::Status();
 }
 
 std::uint64_t Ints::stored_bytes() const noexcept {
-  return frame_page_.stored + low_page_.stored + high_page_.stored + exception_page_.stored;
+  const std::uint64_t rare = rare_ == nullptr ? 0
+                                              : std::uint64_t{rare_->frame_page.stored} +
+                                                    rare_->high_page.stored +
+                                                    rare_->exception_page.stored;
+  return low_page_.stored + rare;
 }
 
 template base::Status Ints::decode(const PageSource&, ScanStats*, std::vector<std::uint32_t>&,

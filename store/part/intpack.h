@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -52,12 +53,15 @@ class Ints {
   template <typename T>
   base::Status add_frames(const PageSource& source, ScanStats* stats, std::vector<T>& out) const;
 
+  struct Rare {  // most have none of these
+    PageRef frame_page, high_page, exception_page;
+  };
   std::uint32_t count_ = 0;
-  bool constant_ = false, delta_ = false, frames_ = false;
+  bool constant_ = false, delta_ = false, frames_ = false, has_high_ = false;
   std::uint64_t base_ = 0, factor_ = 1;
-  unsigned low_bits_ = 0;
-  bool has_high_ = false;
-  PageRef frame_page_, low_page_, high_page_, exception_page_;
+  PageRef low_page_;
+  std::unique_ptr<const Rare> rare_;
+  std::uint8_t low_bits_ = 0;
 };
 
 }  // namespace skald::store::part

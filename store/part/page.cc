@@ -90,15 +90,19 @@ PageRef PageRef::parse(base::ByteReader& reader, bool& ok) {
   if (kind > 2) ok = false;
   ref.kind = static_cast<Kind>(kind);
   if (ref.kind == Kind::kInline) {
-    ref.inlined = reader.read_bytes();
-    ref.size = ref.inlined.size();
-  } else {
-    ref.offset = reader.read_varint();
-    ref.stored = reader.read_varint();
-    ref.size = ref.kind == Kind::kZstd ? reader.read_varint() : ref.stored;
-    ref.crc = reader.read_le<std::uint32_t>();
+    const std::string_view bytes = reader.read_bytes();
+    ok = ok && !reader.failed() && bytes.size() <= kPageBytesMax;
+    ref.inlined = bytes.data();
+    ref.size = static_cast<std::uint32_t>(bytes.size());
+    return ref;
   }
-  ok = ok && !reader.failed();
+  ref.offset = reader.read_varint();
+  const std::uint64_t stored = reader.read_varint();
+  const std::uint64_t size = ref.kind == Kind::kZstd ? reader.read_varint() : stored;
+  ref.crc = reader.read_le<std::uint32_t>();
+  ok = ok && !reader.failed() && stored <= kPageBytesMax && size <= kPageBytesMax;
+  ref.stored = static_cast<std::uint32_t>(stored);
+  ref.size = static_cast<std::uint32_t>(size);
   return ref;
 }
 
@@ -109,9 +113,9 @@ base::Status PageSource::damaged(std::string_view what) const {
 base::Result<PageBytes> PageSource::read(const PageRef& ref, std::uint64_t size_max,
                                          ScanStats* stats) const {
   PageBytes page;
-  if (ref.size > std::min(size_max, kPageBytesMax)) return damaged("page larger than its column");
+  if (ref.size > size_max) return damaged("page larger than its column");
   if (ref.kind == PageRef::Kind::kInline) {
-    page.view = ref.inlined;
+    page.view = std::string_view(ref.inlined, ref.size);
     return page;
   }
   if (ref.offset > group_.size() || ref.stored > group_.size() - ref.offset)

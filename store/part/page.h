@@ -62,12 +62,13 @@ class PageWriter {
 
 struct PageRef {
   enum class Kind : std::uint8_t { kInline = 0, kStored = 1, kZstd = 2 };
-  Kind kind = Kind::kInline;
-  std::string_view inlined;  // borrows from the spec
-  std::uint64_t offset = 0;  // from the start of the row group
-  std::uint64_t stored = 0;
-  std::uint64_t size = 0;  // decoded
+  // Small, because a group has some thousand: a page is below 2^32 bytes (kPageBytesMax).
+  std::uint64_t offset = 0;       // from the start of the row group
+  const char* inlined = nullptr;  // kInline: borrows from the spec
+  std::uint32_t stored = 0;
+  std::uint32_t size = 0;  // decoded
   std::uint32_t crc = 0;   // of the stored bytes
+  Kind kind = Kind::kInline;
 
   // False if the bytes are no reference; the reader then has failed.
   static PageRef parse(base::ByteReader& reader, bool& ok);

@@ -1,6 +1,7 @@
 #include "store/part/part_reader.h"
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 
 #include "proto/base/bytes.h"
@@ -21,8 +22,9 @@ struct PartReader::Impl {
   PartSummary summary;
 
   mutable std::mutex mutex;
-  // Parsed once, kept: some 10 KB per row group. Guarded by `mutex`.
+  // Parsed once, kept: about 500 bytes per column of each shape. Guarded by `mutex`.
   mutable std::vector<std::shared_ptr<const GroupSpec>> parsed;
+  mutable std::atomic<std::uint64_t> parsed_bytes{0};
 
   base::Status damaged(std::string_view what) const {
     return base::corrupt("part " + name + ": " + std::string(what));
@@ -161,6 +163,28 @@ void PartReader::Impl::summarize() {
     if (total.entries > 0) summary.streams.push_back(total);
 }
 
+namespace {
+
+std::uint64_t memory_of(const ColumnSpec& column) {
+  std::uint64_t bytes =
+      sizeof(ColumnSpec) + column.entries.entries.size() * sizeof(std::string_view);
+  for (const ColumnSpec& child : column.children) bytes += memory_of(child);
+  return bytes;
+}
+
+std::uint64_t memory_of(const GroupSpec& group) {
+  constexpr std::uint64_t kFieldBytes = 160;  // of a shape: path, key, statistics
+  std::uint64_t bytes = sizeof(GroupSpec) + group.meta.size();
+  for (const BlockSpec& block : group.blocks) {
+    bytes += sizeof(BlockSpec) + block.columns.size() * kFieldBytes +
+             block.streams.size() * sizeof(StreamTotals);
+    for (const ColumnSpec& column : block.columns) bytes += memory_of(column);
+  }
+  return bytes;
+}
+
+}  // namespace
+
 base::Result<std::shared_ptr<const GroupSpec>> PartReader::Impl::group(std::size_t index) const {
   {
     const std::lock_guard lock(mutex);
@@ -171,7 +195,10 @@ base::Result<std::shared_ptr<const GroupSpec>> PartReader::Impl::group(std::size
                                "part " + name + ": row group " + std::to_string(index),
                                static_cast<std::uint32_t>(index)));
   const std::lock_guard lock(mutex);
-  if (parsed[index] == nullptr) parsed[index] = std::move(group);
+  if (parsed[index] == nullptr) {
+    parsed_bytes += memory_of(*group);
+    parsed[index] = std::move(group);
+  }
   return parsed[index];
 }
 
@@ -192,6 +219,7 @@ std::uint64_t PartReader::file_bytes() const noexcept { return impl_->summary.fi
 std::span<const StreamInfo> PartReader::streams() const noexcept { return impl_->streams; }
 std::span<const RowGroupInfo> PartReader::row_groups() const noexcept { return impl_->groups; }
 const PartSummary& PartReader::summary() const noexcept { return impl_->summary; }
+std::uint64_t PartReader::memory_bytes() const noexcept { return impl_->parsed_bytes; }
 
 base::Result<std::shared_ptr<const GroupSpec>> PartReader::group_for_tools(
     std::size_t row_group) const {

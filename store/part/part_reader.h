@@ -65,6 +65,8 @@ class PartReader : public std::enable_shared_from_this<PartReader> {
   std::span<const StreamInfo> streams() const noexcept;  // by local index
   std::span<const RowGroupInfo> row_groups() const noexcept;
   const PartSummary& summary() const noexcept;  // totals of all row groups
+  // About what the groups looked at so far keep in memory.
+  std::uint64_t memory_bytes() const noexcept;
 
   // False proves that no line of the part (of the row group) matches; true proves nothing.
   // Damage answers true: opening the group will report it.

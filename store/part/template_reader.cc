@@ -407,12 +407,12 @@ class WordsReader final : public ColumnReader {
   base::Status load() {
     if (!first_.empty()) return {};
     SKALD_TRY(load_entries());
-    SKALD_TRY(spec_.words.decode(source(), context_.stats, words_, spec_.entries.count - 1));
+    SKALD_TRY(spec_.words->decode(source(), context_.stats, words_, spec_.entries.count - 1));
     std::vector<std::uint32_t> counts;
-    SKALD_TRY(spec_.ints.decode(source(), context_.stats, counts, spec_.words.count()));
+    SKALD_TRY(spec_.ints.decode(source(), context_.stats, counts, spec_.words->count()));
     std::uint64_t total = 0;
     for (const std::uint32_t count : counts) total += count;
-    if (total != spec_.words.count()) return damaged("words per row");
+    if (total != spec_.words->count()) return damaged("words per row");
     first_.reserve(counts.size() + 1);
     first_.push_back(0);
     for (const std::uint32_t count : counts) first_.push_back(first_.back() + count);

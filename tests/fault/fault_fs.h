@@ -5,6 +5,7 @@
 //
 // Files that are open or mapped keep their contents, as with POSIX. Safe from several threads.
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -47,7 +48,8 @@ class FaultFs final : public base::FileSystem {
   base::Status make_directories(const std::string& path) override;
   base::Status sync_directory(const std::string& path) override;
   base::Result<std::vector<base::DirectoryEntry>> list(const std::string& path) override;
-  base::Result<std::uint64_t> free_bytes(const std::string&) override { return 1ULL << 40; }
+  base::Result<std::uint64_t> free_bytes(const std::string&) override { return free_.load(); }
+  void set_free_bytes(std::uint64_t bytes) { free_ = bytes; }
 
  private:
   friend class FaultFile;
@@ -63,6 +65,7 @@ class FaultFs final : public base::FileSystem {
   mutable std::mutex mutex_;
   Names names_, durable_names_;
   std::set<std::string> directories_;
+  std::atomic<std::uint64_t> free_{1ULL << 40};
   std::uint64_t writes_ = 0, fail_at_ = 0, crash_at_ = 0;
   int error_number_ = 0;
   bool sticky_ = false;

@@ -4,6 +4,8 @@
 #include <spdlog/spdlog.h>
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include "tests/fault/fault_fs.h"
 #include "tests/store/store_testing.h"
@@ -171,6 +173,48 @@ TEST_F(StoreFault, AFullDiskRefusesAppendsKeepsAnsweringAndResumes) {
     fs.power_cycle(0);
     expect_exactly_once(fs, life, "full from " + std::to_string(n));
   }
+}
+
+// The space is asked for a few times a second: it may take a moment to be seen.
+template <typename F>
+void eventually(const char* what, F&& done) {
+  for (int i = 0; i < 3000 && !done(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_TRUE(done()) << what;
+}
+
+TEST_F(StoreFault, OnAFullDiskQueriesAndRetentionGoOnAndAppendsResumeByThemselves) {
+  FaultFs fs;
+  base::ManualClock clock(kT0 + kDay);
+  StoreOptions with = options(fs);
+  with.clock = &clock;
+  with.retention = [](std::string_view) {
+    RetentionPolicy policy;
+    policy.period_ns = 2 * kDay;
+    return policy;
+  };
+  auto store = Store::open(with);
+  ASSERT_TRUE(store.ok());
+  Life life;
+  append(**store, life, 0, false);
+  ASSERT_TRUE((*store)->flush().ok());
+  fs.set_free_bytes(0);
+  BatchBuilder batch;
+  batch.add(kApi, kT0 + kDay, "new");
+  eventually("appends are refused", [&] {
+    const auto result = (*store)->append("t", batch.batch());
+    return !result.ok() && result.status().code() == base::Code::kNoSpace;
+  });
+  EXPECT_TRUE((*store)->stats().read_only_no_space);
+  EXPECT_GE(read_all(**store).size(), 3U);
+  clock.advance_ns(10 * kDay);
+  ASSERT_TRUE((*store)->enforce_retention().ok());
+  EXPECT_EQ((*store)->stats().parts, 0U) << "retention frees space all the same";
+  fs.set_free_bytes(1ULL << 40);
+  BatchBuilder newer;
+  newer.add(kApi, clock.wall_ns(), "newer");
+  eventually("appends resume", [&] { return (*store)->append("t", newer.batch()).ok(); });
+  EXPECT_FALSE((*store)->stats().read_only_no_space);
 }
 
 }  // namespace
