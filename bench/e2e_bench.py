@@ -64,6 +64,30 @@ def memory_mb(pid, key):
         return next(int(line.split()[1]) for line in f if line.startswith(key)) / 1024
 
 
+def thread_seconds(pid):
+    """CPU seconds of a process by the names of its threads."""
+    out = {}
+    for task in glob.glob(f"/proc/{pid}/task/*/stat"):
+        try:
+            with open(task, encoding="ascii", errors="replace") as f:
+                text = f.read()
+        except OSError:
+            continue  # it ended meanwhile
+        name = text[text.index("(") + 1:text.rindex(")")]
+        fields = text[text.rindex(")") + 2:].split()
+        seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        out[name] = out.get(name, 0) + seconds
+    return out
+
+
+# What the threads of the server do during ingest.
+STAGES = {
+    "http-push": "decode, limits, hash, WAL record, commit",
+    "store-seal": "shred, columns, zstd, parts",
+    "store-upkeep": "merges",
+}
+
+
 def machine():
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
         model = re.search(r"model name\s*:\s*(.*)", f.read())
@@ -124,6 +148,11 @@ class Bench:
         harness.equal(sent, raw, "raw bytes sent")
         self.row("ingest, fsync before ack", raw / 1e6 / cpu, "MB/s/core",
                  f"{raw / 1e6:.0f} MB in {wall:.1f} s wall, {cpu:.2f} s CPU")
+        threads = thread_seconds(skald.pid)
+        rest = sum(threads.values()) - sum(threads.get(name, 0) for name in STAGES)
+        for name, what in STAGES.items():
+            self.row(f"  of it {what}", threads.get(name, 0) / cpu * 100, "% of CPU", name)
+        self.row("  of it sockets, HTTP, the rest", rest / cpu * 100, "% of CPU")
         self.row("ingest: peak memory", memory_mb(skald.pid, "VmHWM"), "MB")
         before = harness.cpu_seconds(skald.pid)
         for path in ("/flush", "/skald/v1/compact"):
