@@ -345,10 +345,10 @@ base::Status Ints::decode_values(const PageSource& source, ScanStats* stats, std
 }
 
 std::uint64_t Ints::stored_bytes() const noexcept {
-  const std::uint64_t rare = rare_ == nullptr ? 0
-                                              : std::uint64_t{rare_->frame_page.stored} +
-                                                    rare_->high_page.stored +
-                                                    rare_->exception_page.stored;
+  const std::uint64_t rare = rare_ == nullptr
+                                 ? 0
+                                 : std::uint64_t{rare_->frame_page.stored} +
+                                       rare_->high_page.stored + rare_->exception_page.stored;
   return low_page_.stored + rare;
 }
 
