@@ -8,6 +8,7 @@
 #include "query/exec/query_context.h"
 #include "query/logql/lexer.h"
 #include "query/logql/parser.h"
+#include "query/logql/regex.h"
 
 namespace skald::query {
 namespace {
@@ -120,6 +121,7 @@ base::Result<QueryResult> Engine::run(const QueryRequest& request) const {
     return logql::parse_error("input size too long (" + std::to_string(request.text.size()) +
                               " > " + std::to_string(impl_->options.query_bytes_max) + ")");
   const std::int64_t begin_ns = impl_->clock.monotonic_ns();
+  const logql::RegexScope regexes;
   SKALD_TRY_ASSIGN(const logql::ExprPtr expr, logql::parse(request.text));
   QueryContext context(request, impl_->options, impl_->clock);
   QueryResult result;

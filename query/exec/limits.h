@@ -16,6 +16,8 @@ constexpr std::size_t kInternedKeysMax = 1024;
 constexpr std::int64_t kStepsMax = 11'000;
 // A range and its offset together: 73 years, so that times do not overflow.
 constexpr std::int64_t kReachMaxNs = std::int64_t{1} << 61;
+// Lines rebuilt from columns at once, per worker: a few megabytes of usual lines.
+constexpr std::size_t kBatchRows = 8192;
 // Rows between two looks at deadline, cancellation and memory.
 constexpr std::uint32_t kRowsPerCheck = 4096;
 

@@ -107,7 +107,7 @@ class LogVisitor final : public store::BlockVisitor {
     std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
       return forward_ ? times[a] < times[b] : times[a] > times[b];
     });
-    const std::size_t batch = std::max<std::size_t>(256, context_.request.limit);
+    const std::size_t batch = std::clamp<std::size_t>(context_.request.limit, 256, kBatchRows);
     for (std::size_t from = 0; from < order.size(); from += batch) {
       if (!best_.wants(times[order[from]])) return {};
       SKALD_TRY(context_.check());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
+#include <set>
 
 #include "proto/gotext/duration.h"
 #include "proto/gotext/number.h"
@@ -76,7 +77,9 @@ base::Result<RangePlan> make_plan(const logql::RangeAggregation& expr,
                                     : expr.grouping  ? &*expr.grouping
                                                      : nullptr;
   if (grouping != nullptr) {
-    out.groups.labels = grouping->labels;
+    // A label that is named twice is one label.
+    const std::set<std::string> names(grouping->labels.begin(), grouping->labels.end());
+    out.groups.labels.assign(names.begin(), names.end());
     out.groups.without = grouping->without;
     out.groups.none = grouping->labels.empty() && !grouping->without;
   }
@@ -155,8 +158,7 @@ class RangeVisitor final : public store::BlockVisitor {
       if (selection.none()) return {};
       SKALD_TRY(block.filter_lines(filter, selection));
     }
-    if (selection.none()) return {};
-    return rows(block, selection, *workers_[worker]);
+    return all_rows(block, selection, *workers_[worker]);
   }
 
   // Joins the workers' states.
@@ -207,7 +209,14 @@ class RangeVisitor final : public store::BlockVisitor {
       context_.lines += sampled ? selected : selected - selection.count();
       if (sampled) return {};
     }
-    return rows(block, selection, worker);
+    return all_rows(block, selection, worker);
+  }
+
+  base::Status all_rows(store::Block& block, const store::Selection& selection, Worker& worker) {
+    return in_batches(selection, [&](const store::Selection& part) {
+      SKALD_TRY(context_.check());
+      return rows(block, part, worker);
+    });
   }
 
   base::Status rows(store::Block& block, const store::Selection& selection, Worker& worker) {

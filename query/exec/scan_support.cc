@@ -1,7 +1,9 @@
 #include "query/exec/scan_support.h"
 
 #include <algorithm>
+
 #include <utility>
+#include "query/exec/limits.h"
 
 #include "query/exec/tenant_scan.h"
 
@@ -77,6 +79,23 @@ store::ScanOptions scan_options(const QueryContext& context, model::Direction di
   out.clock = &context.clock;
   out.cancelled = context.request.cancelled;
   return out;
+}
+
+base::Status in_batches(const store::Selection& selection,
+                        const std::function<base::Status(const store::Selection&)>& visit) {
+  if (selection.count() <= kBatchRows) return selection.none() ? base::Status() : visit(selection);
+  const auto words = selection.words();
+  for (std::size_t from = 0; from < words.size();) {
+    store::Selection part(selection.rows());
+    std::size_t rows = 0;
+    // A word more would be too many: it begins the next part.
+    for (; from < words.size() && rows + 64 <= kBatchRows; ++from) {
+      part.words()[from] = words[from];
+      rows += static_cast<std::size_t>(__builtin_popcountll(words[from]));
+    }
+    if (rows > 0) SKALD_TRY(visit(part));
+  }
+  return {};
 }
 
 void take_stats(const store::Scan& scan, QueryResult& result) {

@@ -1,6 +1,7 @@
 #pragma once
 // What the log and the metric scan of the row engine share.
 
+#include <functional>
 #include <memory>
 
 #include "query/exec/query_context.h"
@@ -28,6 +29,11 @@ base::Result<std::unique_ptr<store::Scan>> open_scan(store::Store& store, QueryC
                                                      model::TimeRange range,
                                                      const plan::LineFilterPlan& filters);
 store::ScanOptions scan_options(const QueryContext& context, model::Direction direction);
+
+// Visits the selection in parts of at most kBatchRows rows: so many lines are rebuilt at once, and
+// no more. The first error ends it.
+base::Status in_batches(const store::Selection& selection,
+                        const std::function<base::Status(const store::Selection&)>& visit);
 
 // Adds what a scan did and warned of to the result.
 void take_stats(const store::Scan& scan, QueryResult& result);

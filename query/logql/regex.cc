@@ -3,6 +3,7 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "proto/base/utf8.h"
 #include "proto/gotext/functions.h"
@@ -573,6 +574,13 @@ std::optional<Tests> simplify_regex(std::string_view regex, bool label) {
   return out;
 }
 
+namespace {
+thread_local RegexScope* current_scope = nullptr;
+}  // namespace
+
+RegexScope::RegexScope() : outer_(std::exchange(current_scope, this)) {}
+RegexScope::~RegexScope() { current_scope = outer_; }
+
 base::Result<std::shared_ptr<const re2::RE2>> compile_regex(std::string_view regex, bool label) {
   if (regex.size() > kRegexBytesMax)
     return base::invalid_argument("regular expression of " + std::to_string(regex.size()) +
@@ -582,10 +590,15 @@ base::Result<std::shared_ptr<const re2::RE2>> compile_regex(std::string_view reg
   options.set_max_mem(kRegexMemoryMax);
   std::string text = to_re2(regex);
   if (label) text = "^(?:" + text + ")$";
+  if (current_scope != nullptr)
+    if (const auto known = current_scope->compiled_.find(text);
+        known != current_scope->compiled_.end())
+      return known->second;
   auto out = std::make_shared<const re2::RE2>(text, options);
   if (!out->ok()) return base::invalid_argument(go_reason(*out));
   if (out->CapturingGroupNames().size() != out->NamedCapturingGroups().size())
     return base::invalid_argument("error parsing regexp: duplicate capture group name");
+  if (current_scope != nullptr) current_scope->compiled_.emplace(std::move(text), out);
   return std::shared_ptr<const re2::RE2>(std::move(out));
 }
 

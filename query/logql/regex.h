@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "proto/base/status.h"
@@ -28,6 +29,21 @@ base::Status check_regex(std::string_view regex);
 // match). A byte that is no UTF-8 is the character U+FFFD to it, as to Go: RE2's `.` alone would
 // not take it. Groups are views into `text`, which has no need to be valid.
 bool finds(const re2::RE2& regex, std::string_view text, std::span<std::string_view> groups = {});
+
+// While one lives on a thread, equal expressions compiled there are one object: the parser, the
+// plan and the stages of a query all ask for the same ones. Scopes nest; the innermost counts.
+class RegexScope {
+ public:
+  RegexScope();
+  ~RegexScope();
+  RegexScope(const RegexScope&) = delete;
+  RegexScope& operator=(const RegexScope&) = delete;
+
+ private:
+  friend base::Result<std::shared_ptr<const re2::RE2>> compile_regex(std::string_view, bool);
+  std::unordered_map<std::string, std::shared_ptr<const re2::RE2>> compiled_;
+  RegexScope* outer_;
+};
 
 struct TextTest {
   enum class Kind : std::uint8_t {

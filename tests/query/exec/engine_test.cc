@@ -67,6 +67,25 @@ TEST_F(EngineTest, KeepsTheThreeKindsOfLabelsApart) {
             "{\"job\":\"b\",\"user\":\"c\",\"x\":{\"y z\":1}}\n");
 }
 
+TEST_F(EngineTest, AnEmptyAlternativeOfALineFilterGivesWayToOthers) {
+  add("one");
+  add("two");
+  EXPECT_EQ(show(instant("sum(count_over_time({job=\"a\"} |= \"\" or \"one\" [10m]))")), "{} 1\n");
+  EXPECT_EQ(show(instant("sum(count_over_time({job=\"a\"} |= \"\" or \"\" [10m]))")), "{} 2\n");
+}
+
+TEST_F(EngineTest, ALabelNamedTwiceInAGroupingIsOne) {
+  add("user=x");
+  EXPECT_EQ(show(instant("sum by (user,user) (count_over_time({job=\"a\"} | logfmt [10m]))")),
+            "{user=\"x\"} 1\n");
+}
+
+TEST_F(EngineTest, ADotTakesBytesThatAreNoUtf8) {
+  add("a\xff"
+      "b");
+  EXPECT_EQ(show(instant("sum(count_over_time({job=\"a\"} |~ \"a.b\" [10m]))")), "{} 1\n");
+}
+
 TEST_F(EngineTest, RunsLineFiltersBeforeDecolorize) {
   add("\x1b[31mred\x1b[0m text");
   EXPECT_EQ(show(logs("{job=\"a\"} | decolorize |= \"red text\"")), "");
