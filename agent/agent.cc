@@ -221,7 +221,7 @@ base::Status Agent::reload(AgentConfig config) {
   const std::lock_guard lock(mutex_);
   halt(*running_, running_->config->skald.shutdown_timeout_ns / 4);
   running_ = std::move(next).value();
-  const base::Status status = run(*running_);
+  base::Status status = run(*running_);
   ++(status.ok() ? reloads_succeeded_ : reloads_failed_);
   return status;
 }

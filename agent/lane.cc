@@ -12,6 +12,7 @@
 #include "agent/glob_pattern.h"
 #include "agent/limits.h"
 #include "agent/log.h"
+#include "proto/base/fs.h"
 
 namespace skald::agent {
 
@@ -49,6 +50,12 @@ Lane::Lane(const AgentConfig& config, const ClientConfig& client, LaneOptions op
   if (config.skald.line_bytes_max != 0) tailing.line_bytes_max = config.skald.line_bytes_max;
   tailing.rotated_grace_ns = options_.rotated_grace_ns;
   tailing.partial_flush_ns = options_.partial_flush_ns;
+  if (!config.skald.spill_dir.empty() && options_.save) {
+    tailing.spill_dir = config.skald.spill_dir + "/" + client.name;
+    tailing.spill_bytes_max = config.skald.spill_bytes_max;
+    const base::Status made = base::FileSystem::posix().make_directories(tailing.spill_dir);
+    if (!made.ok()) log_error("skald.spill_dir: " + made.to_string());
+  }
   files_ = std::make_unique<FileSet>(tailing, clock_, std::move(watcher), *this);
   poll_period_ns_ = config.file_watch.min_poll_ns;
   rate_tokens_ = config.limits_config.readline_burst;

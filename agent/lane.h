@@ -66,7 +66,7 @@ struct LaneSnapshot {
   std::map<std::string, std::uint64_t> lost_bytes;                         // by cause
   std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> dropped;  // reason: entries, bytes
   std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> mutated;
-  std::uint64_t entries = 0, lines_cut = 0, read_bytes = 0;
+  std::uint64_t entries = 0, lines_cut = 0, read_bytes = 0, spill_bytes = 0;
   std::string stage_metrics;  // rendered
 };
 

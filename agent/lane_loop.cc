@@ -267,6 +267,7 @@ LaneSnapshot Lane::snapshot() {
   out.entries = batcher_->entries_total();
   out.lines_cut = files_->reader().lines_cut_total();
   out.read_bytes = files_->reader().bytes_total();
+  out.spill_bytes = files_->spilled().bytes();
   stage_metrics_.render(out.stage_metrics, clock_.wall_ns());
   policy_.render_metrics(out.stage_metrics);
   return out;

@@ -25,6 +25,7 @@ void drop_idle_pages() {
           const ElfW(Addr) start = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
           const ElfW(Addr) end = object->dlpi_addr + segment.p_vaddr + segment.p_memsz;
           // Fails on what is no file (the kernel's own object): nothing is lost.
+          // NOLINTNEXTLINE(performance-no-int-to-ptr): headers give addresses as numbers
           ::madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
         }
         return 0;

@@ -130,6 +130,9 @@ std::string render_metrics(const std::vector<LaneSnapshot>& lanes, std::uint64_t
   for (const LaneSnapshot& lane : lanes)
     for (const auto& [cause, bytes] : lane.lost_bytes)
       out.sample({{"client", lane.client}, {"cause", cause}}, bytes);
+  out.family("skald_agent_spill_bytes", "gauge",
+             "Files that rotated away, kept in skald.spill_dir until they are acknowledged.");
+  for (const LaneSnapshot& lane : lanes) out.sample({{"client", lane.client}}, lane.spill_bytes);
   out.family("skald_agent_exactly_once", "gauge", "1: the server keeps our file offsets.");
   for (const LaneSnapshot& lane : lanes)
     out.sample({{"client", lane.client}}, std::uint64_t{lane.is_skald ? 1U : 0U});

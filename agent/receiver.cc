@@ -30,16 +30,15 @@ base::Status Fanout::push(const model::Labels& labels, const Lane::PushedLine& l
     return status.code() == base::Code::kUnavailable;
   };
   for (std::size_t i = 0; i < lanes_.size(); ++i)
-    if (const base::Status status = offer(i, 0); !status.ok() && !is_full(status)) return status;
+    if (base::Status status = offer(i, 0); !status.ok() && !is_full(status)) return status;
   while (taken == 0)
     for (std::size_t i = 0; i < lanes_.size() && taken == 0; ++i)
-      if (const base::Status status =
-              offer(i, lanes_.size() == 1 ? kForeverNs : kStalledLaneWaitNs / 10);
+      if (base::Status status = offer(i, lanes_.size() == 1 ? kForeverNs : kStalledLaneWaitNs / 10);
           !status.ok() && !is_full(status))
         return status;
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     if (has[i]) continue;
-    const base::Status status = offer(i, stalled_[i] ? 0 : kStalledLaneWaitNs);
+    base::Status status = offer(i, stalled_[i] ? 0 : kStalledLaneWaitNs);
     if (status.ok()) continue;
     if (!is_full(status)) return status;
     if (!stalled_[i])

@@ -138,6 +138,10 @@ std::string explain(const AgentConfig& config) {
   for (const ClientConfig& client : config.clients) explain_client(client, out);
   out += "Remembers how far it got in " + config.positions.filename +
          "; positions advance when the store has acknowledged.\n";
+  if (!config.skald.spill_dir.empty()) {
+    out += "Files that rotate away keep a second name in " + config.skald.spill_dir +
+           " until they are acknowledged.\n";
+  }
   const LimitsConfig& limits = config.limits_config;
   if (limits.readline_rate_enabled) {
     out += "At most " + std::to_string(static_cast<long long>(limits.readline_rate)) +

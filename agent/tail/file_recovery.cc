@@ -168,12 +168,14 @@ bool FileSet::is_copy_of_live_file(const std::string& path, int fd) {
 
 // What happened to `path` while we were not running: its older generations lie beside it.
 void FileSet::recover(const std::string& path, std::size_t target) {
-  if (!known_.has_unclaimed(path) && !known_.has_bare(path)) return;
+  const std::vector<Generation> spilled = spill_.of(path);
+  if (!known_.has_unclaimed(path) && !known_.has_bare(path) && spilled.empty()) return;
   Source* const current = at_path(path);
   // Generations we never saw were made after the newest one we knew. If that one still is the
   // current file, there are none.
   const bool current_is_known = current != nullptr && current->offset > 0;
   std::vector<Generation> generations = generations_of(path);
+  add_spilled(spilled, generations);
   std::int64_t newest_ns = 0;
   for (Generation& generation : generations)
     if (is_known(generation, path)) newest_ns = std::max(newest_ns, generation.created_ns);
@@ -189,6 +191,21 @@ void FileSet::recover(const std::string& path, std::size_t target) {
     last = source->number;
   }
   if (last != 0 && current != nullptr) current->predecessor = last;
+}
+
+// Generations whose only name is ours now, in their place among the others.
+void FileSet::add_spilled(const std::vector<Generation>& spilled,
+                          std::vector<Generation>& generations) {
+  const std::size_t beside = generations.size();
+  for (const Generation& kept : spilled) {
+    const auto end = generations.begin() + static_cast<std::ptrdiff_t>(beside);
+    if (std::none_of(generations.begin(), end,
+                     [&](const Generation& generation) { return generation.key == kept.key; }))
+      generations.push_back(kept);
+  }
+  std::stable_sort(
+      generations.begin(), generations.end(),
+      [](const Generation& a, const Generation& b) { return a.created_ns < b.created_ns; });
 }
 
 bool FileSet::is_known(Generation& generation, const std::string& path) {
@@ -274,7 +291,8 @@ Source* FileSet::resume_generation(Generation& generation, const std::string& pa
   if (fd < 0) return nullptr;
   std::size_t index = known_.find(generation.key, path, fd, generation.size);
   if (index == KnownFiles::kNone) index = known_.find_content(path, fd, generation.size);
-  if (index == KnownFiles::kNone &&
+  // What is in the disk queue was not settled when we last ran, whatever its name.
+  if (index == KnownFiles::kNone && !spill_.has(generation.key) &&
       !(unread && is_rotators_name(name_of(generation.path), name_of(path)))) {
     ::close(fd);
     return nullptr;

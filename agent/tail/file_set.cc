@@ -18,7 +18,9 @@ FileSet::FileSet(FileSetOptions options, const base::Clock& clock,
       clock_(clock),
       watcher_(std::move(watcher)),
       owner_(owner),
-      reader_(options.line_bytes_max) {}
+      reader_(options.line_bytes_max),
+      spill_(options.spill_dir, options.spill_bytes_max,
+             [&owner](const std::string& message) { owner.on_warning(message); }) {}
 
 FileSet::~FileSet() = default;
 
@@ -112,6 +114,8 @@ void FileSet::scan() {
   for (const std::string& path : lost) name_lost(path);
   poll_unwatched();
   close_idle();
+  spill_.drop_older_than(clock_.wall_ns(), kSpillForgetNs,
+                         [this](FileKey key) { return by_key_.contains(key); });
 }
 
 void FileSet::on_event(const FileEvent& event) {
@@ -308,6 +312,7 @@ void FileSet::set_rotated(Source& source, std::string at) {
   source.rotated = true;
   ++rotated_count_;
   source.changed_ns = clock_.monotonic_ns();
+  if (open_source(source)) spill_.keep(source.path, source.fd);
   queue(source);  // what was written between our last read and the rename
 }
 
@@ -446,6 +451,7 @@ void FileSet::replaced(Source& source) {
 void FileSet::finish(Source& source) {
   owner_.on_source_quiet(source);
   owner_.on_source_end(source);
+  spill_.drop(source.key);
   if (source.rotated) --rotated_count_;
   if (source.fd >= 0) --open_count_;
   if (const auto it = by_key_.find(source.key); it != by_key_.end() && it->second == &source)
@@ -490,6 +496,10 @@ void FileSet::poll_rotated(Source& source) {
   }
   owner_.on_source_quiet(source);
   if (quiet_ns < options_.rotated_grace_ns && source.fd >= 0) return;
+  if (spill_.has(source.key)) {
+    if (!owner_.is_settled(source) || source.has_unread()) return;
+    spill_.drop(source.key);
+  }
   if (source.unlinked) {
     if (owner_.is_settled(source)) finish(source);
   } else if (source.fd >= 0) {

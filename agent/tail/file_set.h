@@ -30,6 +30,7 @@
 #include "agent/tail/file_watcher.h"
 #include "agent/tail/generations.h"
 #include "agent/tail/source.h"
+#include "agent/tail/spill_links.h"
 #include "proto/base/clock.h"
 
 namespace skald::agent {
@@ -106,6 +107,8 @@ struct FileSetOptions {
   std::int64_t partial_flush_ns = kPartialFlushNs;
   std::size_t open_files_max = kOpenFilesMax;
   std::int64_t idle_close_ns = kIdleCloseNs;
+  std::string spill_dir;  // see spill_links.h; empty: none
+  std::uint64_t spill_bytes_max = 0;
 };
 
 class FileSet {
@@ -156,6 +159,7 @@ class FileSet {
   }
   std::size_t size() const noexcept { return sources_.size(); }
   int descriptor() const noexcept { return watcher_->descriptor(); }
+  const SpillLinks& spilled() const noexcept { return spill_; }
   const LineReader& reader() const noexcept { return reader_; }
   // Known files that were not found again; their positions are kept for a while.
   std::vector<KnownFile> unclaimed() const { return known_.unclaimed(); }
@@ -182,6 +186,8 @@ class FileSet {
   Source* newest_of(const std::string& path);
 
   // file_recovery.cc: files across renames, copies and restarts.
+  static void add_spilled(const std::vector<Generation>& spilled,
+                          std::vector<Generation>& generations);
   bool is_copy_of_live_file(const std::string& path, int fd);
   void recover(const std::string& path, std::size_t target);
   bool is_known(Generation& generation, const std::string& path);
@@ -195,6 +201,7 @@ class FileSet {
   std::unique_ptr<FileWatcher> watcher_;
   TailOwner& owner_;
   LineReader reader_;
+  SpillLinks spill_;
   std::vector<std::shared_ptr<const PathPattern>> targets_;
   KnownFiles known_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Source>> sources_;

@@ -35,6 +35,9 @@ constexpr std::int64_t kFileTimeSlackNs = 10 * base::kNsPerMs;
 // An unterminated last line of a rotated file is sent as it is after this much silence.
 constexpr std::int64_t kPartialFlushNs = 2 * base::kNsPerSecond;
 
+// A file in the disk queue that no target asks for is dropped: as long as positions are kept.
+constexpr std::int64_t kSpillForgetNs = 24 * 3600 * base::kNsPerSecond;
+
 // Bytes of events read from the kernel at once.
 constexpr std::size_t kWatchEventBytes = 16U << 10;
 // Watched directories: a wild pattern must not eat all of fs.inotify.max_user_watches.

@@ -8,63 +8,11 @@
 #include <set>
 
 #include "agent/lane.h"
-#include "proto/wire/push_decoder.h"
+#include "tests/agent/fake_server.h"
 #include "tests/agent/tail/temp_dir.h"
 
 namespace skald::agent {
 namespace {
-
-class Server {
- public:
-  std::set<std::string> slowed;                      // tenants that get 429
-  std::map<std::string, std::set<std::string>> has;  // lines by tenant
-  int twice = 0;
-  std::map<std::string, int> refused;
-
-  base::Result<net::HttpResponse> exchange(const net::HttpRequest& request) {
-    net::HttpResponse response;
-    response.status = 200;
-    if (request.method == "GET") {
-      response.body = "[]";
-      return response;
-    }
-    wire::PushInput input;
-    std::string tenant;
-    for (const auto& [name, value] : request.headers) {
-      if (name == "Content-Type") input.content_type = value;
-      if (name == "Content-Encoding") input.content_encoding = value;
-      if (name == "X-Scope-OrgID") tenant = value;
-    }
-    if (slowed.contains(tenant)) {
-      ++refused[tenant];
-      response.status = 429;
-      return response;
-    }
-    std::string body(request.body);
-    auto decoded = decoder_.decode(input, body);
-    CHECK(decoded.ok());
-    for (const auto& stream : (*decoded)->batch.streams)
-      for (const auto& entry : stream.entries)
-        twice += !has[tenant].insert(std::string(entry.line)).second;
-    response.status = 204;
-    return response;
-  }
-
- private:
-  wire::PushDecoder decoder_;
-};
-
-class Transport final : public net::HttpTransport {
- public:
-  explicit Transport(Server& server) : server_(server) {}
-  base::Result<net::HttpResponse> exchange(const net::HttpRequest& request) override {
-    return server_.exchange(request);
-  }
-  void cancel() override {}
-
- private:
-  Server& server_;
-};
 
 class LaneTenants : public testing::Test {
  protected:
@@ -80,8 +28,9 @@ class LaneTenants : public testing::Test {
     config_ = std::move(config).value();
     LaneOptions options;
     options.agent_id = "agent";
-    auto lane = Lane::create(config_, config_.clients[0], std::move(options),
-                             std::make_unique<Transport>(server_), make_inotify_watcher(), clock_);
+    auto lane =
+        Lane::create(config_, config_.clients[0], std::move(options),
+                     std::make_unique<FakeTransport>(server_), make_inotify_watcher(), clock_);
     ASSERT_TRUE(lane.ok()) << lane.status().to_string();
     lane_ = std::move(lane).value();
     lane_->begin({}, {});
@@ -108,7 +57,7 @@ class LaneTenants : public testing::Test {
   TempDir dir_;
   base::ManualClock clock_{1'700'000'000LL * base::kNsPerSecond};
   std::mt19937_64 random_{1};
-  Server server_;
+  FakeServer server_;
   AgentConfig config_;
   std::unique_ptr<Lane> lane_;
   std::map<std::string, int> written_;
