@@ -149,21 +149,44 @@ struct BlockPass::Impl {
     return {streams != InStreams::kNone ? Source::Kind::kStream : Source::Kind::kAbsent};
   }
 
+  static bool reads_error(const LabelFilter& filter) {
+    if (filter.left == nullptr) return is_error_label(filter.label);
+    return reads_error(*filter.left) || reads_error(*filter.right);
+  }
+
   // Removes the rows that `filter` drops. False: not decided; rows may be left that it drops.
   base::Result<bool> apply(const LabelFilter& filter, Parsed parsed, store::Selection& selection) {
     if (filter.kind == LabelFilter::Kind::kAnd) {
       SKALD_TRY_ASSIGN(const bool left, apply(*filter.left, parsed, selection));
+      // What is not sure may set an error, which the right side would have to see.
+      if (!left && reads_error(*filter.right)) return false;
       SKALD_TRY_ASSIGN(const bool right, apply(*filter.right, parsed, selection));
       return left && right;
     }
     if (filter.kind != LabelFilter::Kind::kOr) return apply_leaf(filter, parsed, selection);
+    return apply_exactly(filter, parsed, selection);
+  }
+
+  // The same for what stands inside an `or`. A row that one side of an `and` drops may still come
+  // in by the other side of the `or`, with the error of a comparison that did not convert; so both
+  // sides of the `and` are asked about every row.
+  base::Result<bool> apply_exactly(const LabelFilter& filter, Parsed parsed,
+                                   store::Selection& selection) {
+    if (filter.kind != LabelFilter::Kind::kAnd && filter.kind != LabelFilter::Kind::kOr)
+      return apply_leaf(filter, parsed, selection);
+    const bool both = filter.kind == LabelFilter::Kind::kAnd;
     store::Selection left = selection;
     store::Selection right = selection;
-    SKALD_TRY_ASSIGN(const bool left_sure, apply(*filter.left, parsed, left));
+    SKALD_TRY_ASSIGN(const bool left_sure, apply_exactly(*filter.left, parsed, left));
     if (!left_sure) return false;
-    right.subtract(left);
-    SKALD_TRY_ASSIGN(const bool right_sure, apply(*filter.right, parsed, right));
+    if (!both) right.subtract(left);
+    SKALD_TRY_ASSIGN(const bool right_sure, apply_exactly(*filter.right, parsed, right));
     if (!right_sure) return false;
+    if (both) {
+      selection = std::move(left);
+      selection.intersect(right);
+      return true;
+    }
     for (std::size_t i = 0; i < left.words().size(); ++i) left.words()[i] |= right.words()[i];
     selection = std::move(left);
     return true;

@@ -139,7 +139,7 @@ std::string label_condition(Random& random, int depth = 0) {
   switch (random.below(5)) {
     case 0: return label + random.pick(kNumberOps) + std::to_string(random.below(400));
     case 1: return label + random.pick(kNumberOps) + (random.chance(50) ? "1s" : "2KB");
-    case 2: return "__error__=\"\"";
+    case 2: return random.chance(70) ? "__error__=\"\"" : "__error__!=\"\"";
     default: return label + random.pick(kTextOps) + quoted(random.pick(kTexts));
   }
 }

@@ -74,6 +74,18 @@ TEST_F(EngineTest, AnEmptyAlternativeOfALineFilterGivesWayToOthers) {
   EXPECT_EQ(show(instant("sum(count_over_time({job=\"a\"} |= \"\" or \"\" [10m]))")), "{} 2\n");
 }
 
+TEST_F(EngineTest, BothSidesOfAnAndInsideAnOrAreAsked) {
+  store_.add({{"job", "a"}, {"level", "info"}}, 990 * kSecond, "x");
+  const std::string text = show(
+      instant("sum(count_over_time({job=\"a\"} | ((a=\"x\" and level>=48) or b=\"\") [10m]))"));
+  EXPECT_NE(text.find("LabelFilterErr"), std::string::npos) << text;
+}
+
+TEST_F(EngineTest, AnAndSeesTheErrorOfItsLeftSide) {
+  store_.add({{"job", "a"}, {"level", "info"}}, 990 * kSecond, "x");
+  EXPECT_NE(show(logs("{job=\"a\"} | level>=48 and __error__!=\"\"")), "");
+}
+
 TEST_F(EngineTest, ALabelNamedTwiceInAGroupingIsOne) {
   add("user=x");
   EXPECT_EQ(show(instant("sum by (user,user) (count_over_time({job=\"a\"} | logfmt [10m]))")),
