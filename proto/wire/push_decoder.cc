@@ -50,8 +50,6 @@ struct PushDecoder::Impl {
 };
 
 base::Status PushDecoder::Impl::decode(const PushInput& input, std::string& body) {
-  first.release_if_above(kKeptBytesMax);
-  second.release_if_above(kKeptBytesMax);
   builder.reset();
   const std::string type = media_type(input.content_type);
   if (type.empty())
@@ -134,8 +132,16 @@ PushDecoder::PushDecoder(PushDecoder&&) noexcept = default;
 PushDecoder& PushDecoder::operator=(PushDecoder&&) noexcept = default;
 
 base::Result<DecodedPush*> PushDecoder::decode(const PushInput& input, std::string& body) {
-  SKALD_TRY(impl_->decode(input, body));
+  if (base::Status status = impl_->decode(input, body); !status.ok()) {
+    release_large_buffers();
+    return status;
+  }
   return &impl_->builder.result();
+}
+
+void PushDecoder::release_large_buffers() noexcept {
+  impl_->first.release_if_above(kKeptBytesMax);
+  impl_->second.release_if_above(kKeptBytesMax);
 }
 
 }  // namespace skald::wire

@@ -51,6 +51,8 @@ class PushDecoder {
 
   // `body` may be grown (padding for the JSON parser) and must outlive the batch.
   base::Result<DecodedPush*> decode(const PushInput& input, std::string& body);
+  // The last result ends with it. A failed decode does this by itself.
+  void release_large_buffers() noexcept;
 
  private:
   struct Impl;

@@ -1,6 +1,9 @@
 // push (Loki, legacy, OTLP) and the agent's marks.
+#include <algorithm>
 #include <memory>
 #include <mutex>
+#include <semaphore>
+#include <thread>
 #include <vector>
 
 #include "proto/wire/push_decoder.h"
@@ -30,6 +33,7 @@ class DecoderPool {
     return out;
   }
   void give(std::unique_ptr<wire::PushDecoder> decoder) {
+    decoder->release_large_buffers();
     const std::lock_guard lock(mutex_);
     if (idle_.size() < kIdleDecodersMax) idle_.push_back(std::move(decoder));
   }
@@ -58,6 +62,13 @@ DecoderPool& decoders() {
   return pool;
 }
 
+// Decoding is work for a processor, so more at once than there are would only take more memory:
+// this is what bounds the cost of many decompression bombs together.
+std::counting_semaphore<>& decoding_turns() {
+  static std::counting_semaphore<> turns(std::clamp(std::thread::hardware_concurrency(), 1U, 8U));
+  return turns;
+}
+
 // A decoder's errors: what is malformed stays so; what is too large gets 413.
 ServerResponse decode_error(const base::Status& status) {
   const int code =
@@ -72,7 +83,9 @@ ServerResponse run(Call& call, wire::PushForm form) {
   input.content_encoding = call.http.header("content-encoding");
   input.now_ns = call.now_ns;
   const DecoderLease decoder(decoders());
+  decoding_turns().acquire();
   auto decoded = (*decoder).decode(input, call.http.body);
+  decoding_turns().release();
   if (!decoded.ok()) return decode_error(decoded.status());
   IngestAnswer answer = call.api.ingest.append(call.tenant, call.limits(), **decoded);
   if (!answer.store_error.ok()) return error_response(answer.store_error, true);
