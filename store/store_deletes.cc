@@ -86,7 +86,10 @@ base::Result<std::string> StoreImpl::add_delete(DeleteRequest request) {
     deletes.erase(old);
   }
   auto record = std::make_shared<retention::DeleteRecord>();
-  record->number = deletes.empty() ? 1 : deletes.back()->number + 1;
+  // Never one that was cancelled: a merge that is under way knows its deletes by number.
+  record->number =
+      std::max(deletes.empty() ? 0 : deletes.back()->number, tenant->last_delete_number) + 1;
+  tenant->last_delete_number = record->number;
   record->created_ns = clock_.wall_ns();
   record->id =
       request.id.empty()

@@ -29,6 +29,8 @@ struct Tenant {
   catalog::MarkTable marks;
   std::vector<std::shared_ptr<const retention::DeleteRecord>> deletes;  // oldest first
 
+  std::uint64_t last_delete_number = 0;  // given since the start; under the store's deletes mutex
+
   catalog::PartList part_list() const {
     const std::shared_lock lock(mutex);
     return parts;

@@ -201,6 +201,25 @@ TEST_F(Upkeep, DeletesHideRowsAtOnceAndCompactionRemovesThem) {
   EXPECT_EQ(store_->cancel_delete("t", store_->deletes("t")[0].id).code(), base::Code::kConflict);
 }
 
+TEST_F(Upkeep, ACancelledDeleteLeavesNothingToTheNext) {
+  open();
+  fill(1);
+  DeleteRequest request;
+  request.tenant = "t";
+  request.matchers = matchers("job", "api");
+  request.range = {0, INT64_MAX};
+  request.line_filters = {"no line has this"};
+  const auto first = store_->add_delete(request);
+  ASSERT_TRUE(first.ok());
+  EXPECT_EQ(read_all(*store_).size(), 20U);
+  ASSERT_TRUE(store_->cancel_delete("t", *first).ok());
+  request.line_filters = {"hello"};  // within the same second
+  const auto second = store_->add_delete(request);
+  ASSERT_TRUE(second.ok());
+  EXPECT_NE(*second, *first);
+  EXPECT_EQ(read_all(*store_).size(), 10U);
+}
+
 TEST_F(Upkeep, BackupIsIncrementalAndRestoresWhatWasAcknowledged) {
   open();
   fill(2);
