@@ -14,12 +14,12 @@
 namespace skald::agent {
 FileSet::FileSet(FileSetOptions options, const base::Clock& clock,
                  std::unique_ptr<FileWatcher> watcher, TailOwner& owner)
-    : options_(options),
+    : options_(std::move(options)),
       clock_(clock),
       watcher_(std::move(watcher)),
       owner_(owner),
-      reader_(options.line_bytes_max),
-      spill_(options.spill_dir, options.spill_bytes_max,
+      reader_(options_.line_bytes_max),
+      spill_(options_.spill_dir, options_.spill_bytes_max,
              [&owner](const std::string& message) { owner.on_warning(message); }) {}
 
 FileSet::~FileSet() = default;
