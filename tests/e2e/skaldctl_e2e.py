@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """skaldctl against the real server: every command once, and its exit codes."""
+import glob
 import json
 import os
 import shutil
@@ -26,6 +27,20 @@ def ctl(*arguments, code=0, stdin=None):
     check(done.returncode == code, f"skaldctl {' '.join(arguments)}: code {done.returncode}, "
           f"expected {code}: {done.stderr.decode()[:500]}")
     return done.stdout.decode(), done.stderr.decode()
+
+
+def rules(addr):
+    """check, test and list on our own rule files, on a broken one, and on the server's."""
+    shipped = os.path.join(harness.REPO, "deploy", "rules")
+    ctl("rules", "check", shipped)
+    ctl("rules", "test", *sorted(glob.glob(shipped + "/tests/*_test.yaml")))
+    check("VoiceSalesSilent" in ctl("rules", "list", shipped)[0], "rules list of files")
+    broken = os.path.join(harness.WORK, "broken.yaml")
+    with open(broken, "w", encoding="ascii") as f:
+        f.write("groups:\n- name: g\n  rules:\n  - {alert: X, expr: 'rate({a='}\n")
+    out, notes = ctl("rules", "check", broken, code=1)
+    check("broken.yaml" in out + notes and "parse error" in out + notes, f"{out} {notes}")
+    ctl("rules", "list", *addr)
 
 
 def asking(addr):
@@ -91,7 +106,7 @@ def keeping(skald, addr):
     want = [line for line in LINES if "e1" not in line]
     out, _ = ctl("query", '{job="ctl"}', "--limit", "0", "--forward", "-o", "raw", *addr)
     equal(out, "\n".join(want) + "\n", "lines after the delete")
-    ctl("rules", "list", *addr)
+    rules(addr)
     equal(skald.stop(), 0, "the store's exit code")
     out, _ = ctl("check", skald.data_dir, "--deep")
     check(" 0 damaged" in out, f"check: {out}")

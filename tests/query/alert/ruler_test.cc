@@ -26,6 +26,7 @@ struct Wire {
   std::vector<std::vector<std::pair<std::string, std::string>>> headers;
   int status = 200;
   int failures_left = 0;
+  std::string dead_url_part = "none";
   std::size_t count(const std::string& url_part) {
     const std::lock_guard lock(mutex);
     std::size_t n = 0;
@@ -45,8 +46,9 @@ class FakeTransport final : public net::HttpTransport {
   explicit FakeTransport(Wire& wire) : wire_(wire) {}
   base::Result<net::HttpResponse> exchange(const net::HttpRequest& request) override {
     const std::lock_guard lock(wire_.mutex);
-    if (wire_.failures_left > 0) {
-      --wire_.failures_left;
+    const bool dead = request.url.find(wire_.dead_url_part) != std::string::npos;
+    if (wire_.failures_left > 0 || dead) {
+      if (!dead) --wire_.failures_left;
       return base::unavailable("connection refused");
     }
     wire_.posts.emplace_back(request.url, std::string(request.body));
@@ -194,6 +196,23 @@ TEST_F(RulerTest, RetriesUntilTheAlertmanagerAnswers) {
                                  "\"http://am:9093/api/v2/alerts\"} 1\n"));
   EXPECT_THAT(metrics, HasSubstr("loki_prometheus_rule_evaluations_total{user=\"fake\",rule_group="
                                  "\"r.yaml;g\"} 1\n"));
+}
+
+TEST_F(RulerTest, OneDeadAlertmanagerHoldsUpNoOther) {
+  write("r.yaml", kAlertFile);
+  result_ = kHigh;
+  Target other;
+  other.url = "http://am2:9093";
+  options_.alertmanagers.push_back(other);
+  options_.drain_timeout_ns = 0;
+  wire_.dead_url_part = "am:9093";
+  open();
+  clock_.advance_ns(15 * kSecond);
+  ruler_->run_due();
+  for (int i = 0; i < 500 && wire_.count("am2:9093") == 0; ++i) ::usleep(20'000);
+  EXPECT_EQ(wire_.count("http://am2:9093/api/v2/alerts"), 1U);
+  EXPECT_EQ(wire_.count("http://am:9093"), 0U);
+  ruler_->stop();
 }
 
 TEST_F(RulerTest, ForSurvivesARestart) {
