@@ -8,6 +8,7 @@
 #include <chrono>
 #include <limits>
 #include <thread>
+#include <unordered_map>
 
 #include "agent/glob_pattern.h"
 #include "agent/limits.h"
@@ -182,6 +183,8 @@ void Lane::on_ready(const SenderEvent& event) {
   for (const auto& [tenant, marks] : event.marks)
     for (const StoredMark& mark : marks) stored_[mark.file_id][tenant] = mark.end;
   if (!is_skald_) return;
+  std::unordered_map<std::string, const FilePosition*> by_id;
+  for (const FilePosition& file : positions_.files) by_id.emplace(file.id.to_string(), &file);
   std::vector<KnownFile> known;
   for (const auto& [text, tenants] : stored_) {
     const auto id = FileId::parse(text);
@@ -189,13 +192,12 @@ void Lane::on_ready(const SenderEvent& event) {
     KnownFile entry;
     entry.id = *id;
     entry.key = id->key;
-    const auto position = std::find_if(positions_.files.begin(), positions_.files.end(),
-                                       [&](const FilePosition& file) { return file.id == *id; });
-    if (position != positions_.files.end()) {
-      entry.key = position->key;
-      entry.path = position->path;
-      entry.offset = position->offset;
-      entry.seen_ns = position->seen_ns;
+    if (const auto it = by_id.find(text); it != by_id.end()) {
+      const FilePosition& position = *it->second;
+      entry.key = position.key;
+      entry.path = position.path;
+      entry.offset = position.offset;
+      entry.seen_ns = position.seen_ns;
     }
     // With several tenants the positions alone say where all of them have everything; what one of
     // them has beyond that is left out line by line.

@@ -118,8 +118,16 @@ ClientPositions Lane::positions() {
     }
     out.files.push_back(std::move(file));
   });
-  for (const KnownFile& known : files_->unclaimed()) {
-    if (known.imported || known.path.empty() || now - known.seen_ns > kForgetFilesNs) continue;
+  std::vector<KnownFile> gone = files_->unclaimed();
+  std::erase_if(gone, [now](const KnownFile& known) {
+    return known.imported || known.path.empty() || now - known.seen_ns > kForgetFilesNs;
+  });
+  if (gone.size() > kGoneFilesMax) {
+    std::nth_element(gone.begin(), gone.begin() + kGoneFilesMax, gone.end(),
+                     [](const KnownFile& a, const KnownFile& b) { return a.seen_ns > b.seen_ns; });
+    gone.resize(kGoneFilesMax);
+  }
+  for (const KnownFile& known : gone) {
     out.files.push_back({known.id, known.key, known.offset, known.tail, known.seen_ns, known.path});
   }
   std::sort(out.files.begin(), out.files.end(), [](const FilePosition& a, const FilePosition& b) {

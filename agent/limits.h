@@ -22,6 +22,8 @@ constexpr std::int64_t kPollPeriodMinNs = 50 * base::kNsPerMs;
 constexpr std::int64_t kCollectPeriodNs = 300 * base::kNsPerSecond;  // unused label sets
 // Positions of files that are gone are kept this long: a volume may come back.
 constexpr std::int64_t kForgetFilesNs = 24 * 3600 * base::kNsPerSecond;
+// And this many, the last seen ones: they are written again with every change of the positions.
+constexpr std::size_t kGoneFilesMax = 1'000;
 // At a clean stop, an unterminated last line this old is sent as it is.
 constexpr std::int64_t kShutdownPartialNs = 5 * base::kNsPerSecond;
 // Source numbers of lines that come from no file: this plus the job's index.

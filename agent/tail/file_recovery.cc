@@ -59,6 +59,10 @@ void KnownFiles::add(std::vector<KnownFile> files) {
   for (KnownFile& file : files) {
     const std::size_t index = files_.size();
     if (!file.imported) by_key_.emplace(file.key, index);
+    if (!file.imported && file.id.head_size > 0) {
+      by_head_.emplace(file.id.head_hash, index);
+      has_head_size_[file.id.head_size] = true;
+    }
     if (file.path.empty())
       ++pathless_;
     else
@@ -89,11 +93,18 @@ std::size_t KnownFiles::find(FileKey key, const std::string& path, int fd,
 }
 
 std::size_t KnownFiles::find_content(const std::string& path, int fd, std::uint64_t size) const {
-  for (std::size_t i = 0; i < files_.size(); ++i) {
-    const KnownFile& file = files_[i];
-    if (claimed_[i] || file.imported || file.offset > size || file.id.head_size == 0) continue;
-    if (!file.path.empty() && file.path != path) continue;
-    if (head_matches(fd, file.id) && offset_matches(file, fd, size)) return i;
+  char bytes[kHeadBytes];
+  const ssize_t n = by_head_.empty() ? 0 : ::pread(fd, bytes, sizeof bytes, 0);
+  for (ssize_t head = n; head > 0; --head) {
+    const auto head_size = static_cast<std::size_t>(head);
+    if (!has_head_size_[head_size]) continue;
+    const auto [first, last] = by_head_.equal_range(print_hash({bytes, head_size}));
+    for (auto it = first; it != last; ++it) {
+      const KnownFile& file = files_[it->second];
+      if (claimed_[it->second] || file.offset > size || file.id.head_size != head_size) continue;
+      if (!file.path.empty() && file.path != path) continue;
+      if (offset_matches(file, fd, size)) return it->second;
+    }
   }
   return kNone;
 }

@@ -17,6 +17,7 @@
 //
 // Thread rule: one thread. Blocking calls are local stat, open and read only.
 
+#include <bitset>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -83,6 +84,8 @@ class KnownFiles {
   std::vector<bool> claimed_;
   std::unordered_multimap<FileKey, std::size_t, FileKeyHash> by_key_;
   std::unordered_multimap<std::string, std::size_t> by_path_;
+  std::unordered_multimap<std::uint64_t, std::size_t> by_head_;
+  std::bitset<kHeadBytes + 1> has_head_size_;
   std::size_t pathless_ = 0;
 };
 
