@@ -132,7 +132,8 @@ double counter_rate(std::vector<Point>& points, std::int64_t range_ns) {
   }
   // Times are nanoseconds here where Prometheus has milliseconds; only ratios of them count, but
   // for the distance to the start, which Loki takes from the range in milliseconds.
-  double to_start = static_cast<double>(range_ns / 1'000'000) / 1000;
+  const std::int64_t range_ms = range_ns / 1'000'000;
+  double to_start = static_cast<double>(range_ms) / 1000;
   const double sampled = static_cast<double>(last.time - first.time) / 1000;
   const double average = sampled / static_cast<double>(points.size() - 1);
   if (increase > 0 && first.value >= 0)

@@ -198,7 +198,11 @@ struct BlockPass::Impl {
     if (is_error_label(filter.label)) {
       if (filter.kind != LabelFilter::Kind::kString) return false;
       if (!parses_cleanly(parsed)) return false;
-      if (!plan.leaves.at(&filter).passes_absent()) selection.clear();
+      if (plan.leaves.at(&filter).passes_absent()) return true;
+      // A parser asks later conditions on a label as soon as it has found it: their errors are here
+      // already.
+      if (plan.converts) return false;
+      selection.clear();
       return true;
     }
     const Leaf& leaf = plan.leaves.at(&filter);

@@ -23,6 +23,11 @@ bool is_plain_keep(const logql::KeepLabels& keep, const std::vector<std::string>
   });
 }
 
+bool may_convert(const logql::LabelFilter& filter) {
+  if (filter.left) return may_convert(*filter.left) || may_convert(*filter.right);
+  return filter.kind != logql::LabelFilter::Kind::kString;
+}
+
 void collect_names(const logql::LabelFilter& filter, std::vector<std::string>& names) {
   if (filter.left) collect_names(*filter.left, names);
   if (filter.right) collect_names(*filter.right, names);
@@ -38,6 +43,13 @@ bool is_error_label(std::string_view name) {
 Pushdown::Impl::Impl(const logql::Pipeline& pipeline, const LineFilterPlan& filters,
                      const MetricNeeds* wanted, std::span<const store::StreamInfo> infos)
     : line_filters(filters), needs(wanted), streams(infos) {
+  // Of all stages, also those behind one that is not understood.
+  for (const logql::Stage& stage : pipeline)
+    if (const auto* filter = std::get_if<logql::LabelFilterStage>(&stage))
+      converts = converts || may_convert(*filter->filter);
+  if (needs != nullptr && needs->unwrap != nullptr)
+    for (const auto& filter : needs->unwrap->post_filters)
+      converts = converts || may_convert(*filter);
   for (std::size_t i = 0; i < pipeline.size() && complete; ++i) add_stage(pipeline, i);
   if (needs == nullptr)
     complete = false;  // a log query shows all labels: lines are needed

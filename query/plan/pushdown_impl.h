@@ -46,8 +46,9 @@ struct Pushdown::Impl {
   std::unordered_map<const logql::LabelFilter*, Leaf> leaves;
   Parsed parsed = Parsed::kNothing;  // so far; at the end: by the pipeline
   std::unordered_map<std::string, std::vector<std::string>> paths;  // of kPaths, by label
-  bool complete = true;                                             // every stage is understood
-  std::unordered_map<std::string, InStreams> presence;              // of every name the plan reads
+  bool converts = false;  // a condition may set an error, by a value that is no number
+  bool complete = true;   // every stage is understood
+  std::unordered_map<std::string, InStreams> presence;  // of every name the plan reads
 };
 
 }  // namespace skald::query::plan

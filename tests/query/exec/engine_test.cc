@@ -86,6 +86,11 @@ TEST_F(EngineTest, AnAndSeesTheErrorOfItsLeftSide) {
   EXPECT_NE(show(logs("{job=\"a\"} | level>=48 and __error__!=\"\"")), "");
 }
 
+TEST_F(EngineTest, AParserAsksLaterConditionsAtOnce) {
+  add("{\"user\": \"x\"}");
+  EXPECT_NE(show(logs("{job=\"a\"} | json | __error__!=\"\" | user>=232")), "");
+}
+
 TEST_F(EngineTest, ALabelNamedTwiceInAGroupingIsOne) {
   add("user=x");
   EXPECT_EQ(show(instant("sum by (user,user) (count_over_time({job=\"a\"} | logfmt [10m]))")),
