@@ -245,15 +245,17 @@ class Life {
     const std::vector<std::string> parts = fs_.paths(".part");
     if (parts.empty()) return;
     const std::string victim = parts[below(parts.size())];
-    const std::unique_ptr<FaultFs> without = fs_.clone(), damaged = fs_.clone();
+    const std::unique_ptr<FaultFs> intact = fs_.clone(), without = fs_.clone(),
+                                   damaged = fs_.clone();
     ASSERT_TRUE(without->remove(victim).ok());
     damaged->flip_byte(victim, lines_.random()());
-    std::unique_ptr<Store> lower, store;
+    std::unique_ptr<Store> upper, lower, store;
+    open(*intact, upper);
     open(*without, lower);
     open(*damaged, store);
     for (const auto& [tenant, model] : models_) {
       std::vector<std::string> warnings;
-      const auto all = read_all(*store_, tenant);
+      const auto all = read_all(*upper, tenant);
       const auto least = read_all(*lower, tenant);
       const auto got = read_all(*store, tenant, everything(), {INT64_MIN, INT64_MAX}, &warnings);
       // The inputs of a merged part that is damaged may be there still, and then are read: rows
