@@ -171,8 +171,10 @@ base::Status check_expression(const Call& call, const QueryLimits& limits, const
       const model::TimeRange all{std::max<std::int64_t>(range.start_ns - before_ns, 0),
                                  range.end_ns + 1};
       auto rows = call.api.deps.store->volume({tenant, all, logql::copy_matchers(selector)});
-      if (!rows.ok()) status = std::move(rows).status();
-      if (!status.ok()) return;
+      if (!rows.ok()) {
+        status = std::move(rows).status();
+        return;
+      }
       for (const store::VolumeRow& row : *rows) bytes += row.bytes;
     }
   };
