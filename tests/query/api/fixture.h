@@ -70,6 +70,7 @@ class ApiFixture : public ::testing::Test {
     store::StoreOptions options;
     options.data_dir = directory_;
     options.clock = &clock_;
+    options.disk_free_min = disk_free_min_;
     options.retention = [this](std::string_view tenant) {
       return settings_->limits_of(tenant).retention;
     };
@@ -119,6 +120,7 @@ class ApiFixture : public ::testing::Test {
   }
 
   std::string directory_;
+  std::uint64_t disk_free_min_ = 0;
   StandingClock clock_;
   std::atomic<bool> never_{false};
   std::shared_ptr<ApiSettings> settings_;

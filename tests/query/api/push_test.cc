@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <limits>
+
 #include "proto/net/http_client.h"
 #include "proto/wire/push_encoder.h"
 #include "tests/query/api/fixture.h"
@@ -99,6 +101,25 @@ TEST_F(Push, KnownStreamsStayActiveOverARestart) {
   start();
   EXPECT_EQ(push_line(R"({"n":"2"})", "x").status, 429);
   EXPECT_EQ(push_line(R"({"n":"1"})", "y").status, 204);
+}
+
+TEST_F(Push, AFullDiskIs507WithRetryAfterAndQueriesGoOn) {
+  EXPECT_EQ(push_line(R"({"job":"a"})", "before").status, 204);
+  const auto restart = [this](std::uint64_t disk_free_min) {
+    api_.reset();
+    engine_.reset();
+    store_.reset();
+    disk_free_min_ = disk_free_min;
+    start();
+  };
+  restart(std::numeric_limits<std::uint64_t>::max());
+  const Answer answer = push_line(R"({"job":"a"})", "after");
+  EXPECT_EQ(answer.status, 507);
+  EXPECT_THAT(answer.headers, ::testing::Contains(::testing::Pair("Retry-After", "30")));
+  EXPECT_THAT(answer.body, HasSubstr("free"));
+  EXPECT_THAT(lines("%7Bjob=%22a%22%7D"), HasSubstr("before"));
+  restart(0);
+  EXPECT_EQ(push_line(R"({"job":"a"})", "after").status, 204);
 }
 
 TEST_F(Push, HoldsTenantAndStreamToTheirRates) {
