@@ -145,7 +145,12 @@ void Delivery::start() {
 }
 
 void Delivery::stop(std::int64_t drain_ns) {
-  if (drain_ns > 0 && impl_->running) flush(drain_ns);
+  bool running = false;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    running = impl_->running;
+  }
+  if (drain_ns > 0 && running) flush(drain_ns);
   {
     const std::lock_guard lock(impl_->mutex);
     impl_->stopping = true;
