@@ -134,6 +134,7 @@ base::Status StoreImpl::cancel_delete(std::string_view tenant_name, std::string_
   if (found == deletes.end()) return base::not_found(fmt::format("no delete request {}", id));
   if ((*found)->processed)
     return base::conflict(fmt::format("delete request {} has been processed already", id));
+  tenant->last_delete_number = std::max(tenant->last_delete_number, (*found)->number);
   deletes.erase(found);
   SKALD_TRY(save_deletes(*tenant, deletes));
   const std::unique_lock lock(tenant->mutex);
