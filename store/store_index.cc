@@ -17,8 +17,8 @@ namespace {
 constexpr std::size_t kDeadStreamsMin = 1024;
 
 index::IndexedPart to_indexed(const catalog::PartMeta& meta) {
-  return {meta.min_time_ns, meta.max_time_ns, meta.entries,
-          meta.line_bytes,  meta.file_bytes,  meta.streams};
+  return {meta.min_time_ns, meta.max_time_ns,   meta.entries,      meta.line_bytes, meta.file_bytes,
+          meta.streams,     meta.search.offset, meta.search.bytes, meta.search.crc};
 }
 
 }  // namespace
@@ -98,7 +98,8 @@ bool StoreImpl::take_part(ingest::Tenant& tenant, const catalog::PartName& name,
                          indexed.entries,
                          indexed.line_bytes,
                          indexed.file_bytes,
-                         indexed.streams};
+                         indexed.streams,
+                         {indexed.search_offset, indexed.search_bytes, indexed.search_crc}};
   tenant.parts.push_back(std::make_shared<catalog::PartHandle>(
       fs_, layout_.parts_directory(tenant.name) + "/" + name.to_string(), std::move(meta)));
   return true;

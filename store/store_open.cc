@@ -185,6 +185,7 @@ void StoreImpl::load_part(ingest::Tenant& tenant, const catalog::PartName& name,
   meta.entries = summary.entries;
   meta.line_bytes = summary.line_bytes;
   meta.file_bytes = (*reader)->file_bytes();
+  meta.search = summary.search;
   std::vector<std::uint32_t> numbers;
   for (const StreamInfo& stream : (*reader)->streams())
     numbers.push_back(tenant.labels.add_known(stream.id, stream.labels));

@@ -15,6 +15,8 @@ inline constexpr std::size_t kOpenPartsMax = 512;
 // What the groups of open parts keep parsed, 100-300 KB each where lines have many shapes. Those
 // least recently asked for are closed beyond it, and parsed again when asked.
 inline constexpr std::uint64_t kOpenPartBytesMax = 256U << 20;
+// A search summary is read whole: 32 KB, and some bytes of checksums per row group.
+inline constexpr std::uint64_t kSummaryBytesMax = 16U << 20;
 // A checkpoint is read whole. 100 bytes per file mark.
 inline constexpr std::uint64_t kCheckpointBytesMax = 256U << 20;
 // Marks of files that nobody has written for so long are forgotten; the agent's file is gone.

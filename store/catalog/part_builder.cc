@@ -50,6 +50,7 @@ base::Result<std::shared_ptr<PartHandle>> PartBuilder::publish() {
   for (const part::StreamTotals& stream : summary.streams)
     meta.streams.add(numbers_[stream.stream]);
   meta.streams.shrink();
+  meta.search = summary.search;
   return std::make_shared<PartHandle>(fs_, path_, std::move(meta));
 }
 

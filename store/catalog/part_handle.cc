@@ -2,13 +2,36 @@
 
 #include <algorithm>
 
+#include "proto/base/crc32c.h"
 #include "store/catalog/limits.h"
+#include "store/part/search_summary.h"
 
 namespace skald::store::catalog {
 
 PartHandle::~PartHandle() {
   // Best effort: if it stays, start-up or retention removes it.
   if (obsolete_) static_cast<void>(fs_.remove(path_).ok());
+}
+
+// Reads, and does not map: what it looks at is a small part of every file.
+std::optional<std::vector<bool>> PartHandle::groups_that_may_match(
+    std::span<const LineFilter> filters) const {
+  const part::SummaryPlace& place = meta_.search;
+  if (place.bytes == 0 || place.bytes > kSummaryBytesMax || filters.empty()) return std::nullopt;
+  const auto file = fs_.open_read(path_);
+  if (!file.ok()) return std::nullopt;
+  std::string bytes(place.bytes, '\0');
+  const auto got = (*file)->read_at(place.offset, bytes.data(), bytes.size());
+  if (!got.ok() || *got != bytes.size() || base::crc32c(bytes) != place.crc) return std::nullopt;
+  const auto summary = part::SearchSummary::parse(std::move(bytes));
+  if (!summary.ok()) return std::nullopt;
+  std::vector<bool> out;
+  for (const LineFilter& filter : filters) {
+    const auto one = summary->may_match(filter, **file);
+    out.resize(one.size(), true);
+    for (std::size_t i = 0; i < one.size(); ++i) out[i] = out[i] && one[i];
+  }
+  return out;
 }
 
 base::Result<std::shared_ptr<const part::PartReader>> open_reader(base::FileSystem& fs,

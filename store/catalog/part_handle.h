@@ -14,6 +14,8 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,6 +36,7 @@ struct PartMeta {
   std::uint64_t line_bytes = 0;
   std::uint64_t file_bytes = 0;
   index::Bitmap streams;  // by the tenant's stream numbers
+  part::SummaryPlace search;
 };
 
 struct OpenPart {
@@ -60,6 +63,8 @@ class PartHandle {
   // Set once when its footer turned out damaged; scans then skip it with a warning.
   bool mark_damaged() noexcept { return !damaged_.exchange(true); }
   bool damaged() const noexcept { return damaged_; }
+  // Which row groups may have lines that pass all filters; nothing: all. Does not open the part.
+  std::optional<std::vector<bool>> groups_that_may_match(std::span<const LineFilter> filters) const;
   // Newest delete (by creation order) that was applied physically to this part.
   std::atomic<std::uint64_t> deletes_applied{0};
 

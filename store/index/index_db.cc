@@ -14,7 +14,7 @@ namespace skald::store::index {
 namespace {
 
 constexpr std::string_view kVersionKey = "v";
-constexpr std::string_view kVersion = "skald index 1";
+constexpr std::string_view kVersion = "skald index 2";
 constexpr char kStreamKey = 's', kPartKey = 'p', kMarksKey = 'm';
 
 base::Status from_lmdb(int code, std::string_view what) {
@@ -95,6 +95,9 @@ std::string encode_part(const IndexedPart& part) {
   base::put_varint(out, part.line_bytes);
   base::put_varint(out, part.file_bytes);
   base::put_bytes(out, part.streams.encode());
+  base::put_varint(out, part.search_bytes);
+  base::put_varint(out, part.search_offset);
+  base::put_le(out, part.search_crc);
   return out;
 }
 
@@ -128,6 +131,9 @@ base::Status take_part(base::ByteReader& key, base::ByteReader& value, IndexedTe
   part.line_bytes = value.read_varint();
   part.file_bytes = value.read_varint();
   auto streams = Bitmap::decode(value.read_bytes());
+  part.search_bytes = static_cast<std::uint32_t>(value.read_varint());
+  part.search_offset = value.read_varint();
+  part.search_crc = value.read_le<std::uint32_t>();
   if (key.failed() || value.failed() || !streams) return malformed("part");
   part.streams = std::move(*streams);
   tenant.parts.emplace(name, std::move(part));

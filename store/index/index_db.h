@@ -31,6 +31,9 @@ struct IndexedPart {
   model::TimestampNs min_time_ns = 0, max_time_ns = 0;
   std::uint64_t entries = 0, line_bytes = 0, file_bytes = 0;
   Bitmap streams;
+  // Where its search summary lies; 0 bytes: it has none.
+  std::uint64_t search_offset = 0;
+  std::uint32_t search_bytes = 0, search_crc = 0;
 };
 
 struct IndexedTenant {

@@ -36,9 +36,7 @@ inline void bloom_add(std::string& filter, std::uint64_t hash) noexcept {
   }
 }
 
-inline bool bloom_has(std::string_view filter, std::uint64_t hash) noexcept {
-  if (filter.size() < kBloomBlockBytes) return true;
-  const char* const block = filter.data() + bloom_block(filter.size(), hash);
+inline bool bloom_block_has(const char* block, std::uint64_t hash) noexcept {
   for (std::size_t lane = 0; lane < 8; ++lane) {
     std::uint32_t word;
     std::memcpy(&word, block + lane * 4, 4);
@@ -46,6 +44,11 @@ inline bool bloom_has(std::string_view filter, std::uint64_t hash) noexcept {
       return false;
   }
   return true;
+}
+
+inline bool bloom_has(std::string_view filter, std::uint64_t hash) noexcept {
+  return filter.size() < kBloomBlockBytes ||
+         bloom_block_has(filter.data() + bloom_block(filter.size(), hash), hash);
 }
 
 inline std::uint64_t bloom_hash(const Uuid& uuid) noexcept { return mix_hash(uuid.high, uuid.low); }

@@ -210,25 +210,36 @@ GroupEncoder::PendingBlock GroupEncoder::encode_block(EncodeContext& context,
   return pending;
 }
 
-void GroupEncoder::put_identifiers(PageWriter& pages, std::string& meta) {
+void GroupEncoder::put_identifiers(PageWriter& pages, const LineIdentifiers& more,
+                                   EncodedGroup& out) {
+  std::string& meta = out.meta;
+  const auto put_filter = [&](StoredFilter& filter) {
+    filter.offset = out.bytes.size();
+    pages.put(filter.bytes, Content::kRandom, meta);
+    filter.inlined = out.bytes.size() == filter.offset;
+  };
   uuids_.finish();
   base::put_varint(meta, uuids_.size());
   if (uuids_.size() > 0) {
-    std::string filter = make_bloom(uuids_.size());
+    std::string& filter = out.uuid_filter.bytes;
+    filter = make_bloom(uuids_.size());
     for (const Uuid& uuid : uuids_.ordered()) bloom_add(filter, bloom_hash(uuid));
-    pages.put(filter, Content::kRandom, meta);
+    for (const std::uint64_t hash : more.uuids) bloom_add(filter, hash);
+    put_filter(out.uuid_filter);
     const auto* const bytes = reinterpret_cast<const char*>(uuids_.ordered().data());
     pages.put(std::string_view(bytes, uuids_.size() * sizeof(Uuid)), Content::kRandom, meta);
   }
   base::put_varint(meta, identifiers_.size());
   if (identifiers_.empty()) return;
-  std::string filter = make_bloom(identifiers_.size());
+  std::string& filter = out.hex_filter.bytes;
+  filter = make_bloom(identifiers_.size());
   for (const std::uint64_t hash : identifiers_) bloom_add(filter, hash);
-  pages.put(filter, Content::kRandom, meta);
+  for (const std::uint64_t hash : more.hexes) bloom_add(filter, hash);
+  put_filter(out.hex_filter);
 }
 
 void GroupEncoder::encode(std::span<const InputRow> rows, std::uint32_t streams_count,
-                          EncodedGroup& out) {
+                          const LineIdentifiers& more, EncodedGroup& out) {
   CHECK(!rows.empty());
   out = EncodedGroup{};
   uuids_.clear();
@@ -250,7 +261,7 @@ void GroupEncoder::encode(std::span<const InputRow> rows, std::uint32_t streams_
       pending.push_back(encode_block(context, rows, blocks_[shape], &shredder_.shape(shape)));
   if (!text_.rows.empty()) pending.push_back(encode_block(context, rows, text_, nullptr));
 
-  put_identifiers(pages, out.meta);
+  put_identifiers(pages, more, out);
   base::put_varint(out.meta, pending.size());
   for (const PendingBlock& block : pending) {
     out.meta.append(block.head);

@@ -9,6 +9,7 @@
 
 #include "store/part/column_encoder.h"
 #include "store/part/part_writer.h"
+#include "store/part/search_summary.h"
 #include "store/part/shredder.h"
 
 namespace skald::store::part {
@@ -19,14 +20,16 @@ struct EncodedGroup {
   std::vector<StreamTotals> streams;
   model::TimestampNs min_time_ns = 0, max_time_ns = 0;
   std::uint64_t line_bytes = 0;
+  StoredFilter uuid_filter, hex_filter;
 };
 
 class GroupEncoder {
  public:
   explicit GroupEncoder(Effort effort) : compressor_(effort) {}
 
-  // At least one row; streams below `streams_count`.
-  void encode(std::span<const InputRow> rows, std::uint32_t streams_count, EncodedGroup& out);
+  // At least one row; streams below `streams_count`. The filters also get `more`.
+  void encode(std::span<const InputRow> rows, std::uint32_t streams_count,
+              const LineIdentifiers& more, EncodedGroup& out);
   Compressor& compressor() noexcept { return compressor_; }
 
  private:
@@ -72,7 +75,7 @@ class GroupEncoder {
                             BlockRows& block, const JsonShape* shape);
   void put_rows(EncodeContext& context, std::span<const InputRow> rows, BlockRows& block,
                 std::string& head);
-  void put_identifiers(PageWriter& pages, std::string& meta);
+  void put_identifiers(PageWriter& pages, const LineIdentifiers& more, EncodedGroup& out);
 
   Compressor compressor_;
   Shredder shredder_;

@@ -8,8 +8,9 @@ namespace skald::store::part {
 
 inline constexpr std::string_view kPartMagic = "SKALDPRT";  // start of the file
 inline constexpr std::string_view kTailMagic = "SKALDEND";  // end of the file
-inline constexpr std::uint32_t kPartVersion = 1;
-inline constexpr std::size_t kHeaderBytes = 16;  // magic, u32 version, u32 zero
+inline constexpr std::uint32_t kPartVersion = 2;
+inline constexpr std::uint32_t kPartVersionMin = 1;  // without a search summary
+inline constexpr std::size_t kHeaderBytes = 16;      // magic, u32 version, u32 zero
 // u64 footer offset, u32 stored size, u32 decoded size, u32 crc32c of the stored footer,
 // u32 crc32c of the 20 bytes before, magic.
 inline constexpr std::size_t kTailBytes = 32;

@@ -10,6 +10,7 @@
 #include "store/part/group_spec.h"
 #include "store/part/limits.h"
 #include "store/part/part_format.h"
+#include "store/part/search_summary.h"
 
 namespace skald::store::part {
 
@@ -33,6 +34,7 @@ struct PartReader::Impl {
   base::Status read_footer(std::string_view footer);
   base::Status read_streams(base::ByteReader& reader);
   base::Status read_directory(base::ByteReader& reader, std::uint64_t footer_offset);
+  base::Status read_search_place(base::ByteReader& reader, std::uint64_t footer_offset);
   void summarize();
   base::Result<std::shared_ptr<const GroupSpec>> group(std::size_t index) const;
 };
@@ -42,9 +44,9 @@ base::Status PartReader::Impl::open() {
   if (bytes.size() < kHeaderBytes + kTailBytes) return damaged("shorter than header and tail");
   if (bytes.substr(0, kPartMagic.size()) != kPartMagic) return damaged("not a part: wrong magic");
   const auto version = base::load_le<std::uint32_t>(bytes.data() + 8);
-  if (version != kPartVersion)
+  if (version < kPartVersionMin || version > kPartVersion)
     return base::unsupported("part " + name + ": version " + std::to_string(version) +
-                             "; this build reads " + std::to_string(kPartVersion));
+                             "; this build reads up to " + std::to_string(kPartVersion));
   if (base::load_le<std::uint32_t>(bytes.data() + 12) != 0) return damaged("reserved header bytes");
   const std::string_view tail = bytes.substr(bytes.size() - kTailBytes);
   if (tail.substr(24) != kTailMagic) return damaged("no tail: truncated or never finished");
@@ -64,6 +66,7 @@ base::Status PartReader::Impl::open() {
   base::ByteReader reader(footer);
   SKALD_TRY(read_streams(reader));
   SKALD_TRY(read_directory(reader, offset));
+  if (version > kPartVersionMin) SKALD_TRY(read_search_place(reader, offset));
   if (!reader.done() || reader.failed()) return damaged("footer");
   summarize();
   parsed.resize(groups.size());
@@ -133,6 +136,19 @@ base::Status PartReader::Impl::read_directory(base::ByteReader& reader,
     places.push_back(place);
     groups.push_back(std::move(info));
   }
+  return {};
+}
+
+base::Status PartReader::Impl::read_search_place(base::ByteReader& reader,
+                                                 std::uint64_t footer_offset) {
+  const std::uint64_t bytes = reader.read_varint();
+  if (bytes == 0) return {};
+  summary.search.offset = reader.read_varint();
+  summary.search.crc = reader.read_le<std::uint32_t>();
+  if (bytes > kFooterBytesMax || summary.search.offset > footer_offset ||
+      bytes > footer_offset - summary.search.offset)
+    return damaged("place of the search summary");
+  summary.search.bytes = static_cast<std::uint32_t>(bytes);
   return {};
 }
 
@@ -306,7 +322,11 @@ base::Status PartReader::verify() const {
     SKALD_TRY(group->shared.verify_filters());
     SKALD_TRY(read_rows(i));
   }
-  return {};
+  const SummaryPlace& search = impl_->summary.search;
+  if (search.bytes == 0) return {};
+  const std::string_view stored = impl_->file->bytes().substr(search.offset, search.bytes);
+  if (base::crc32c(stored) != search.crc) return impl_->damaged("checksum of the search summary");
+  return SearchSummary::parse(std::string(stored)).status();
 }
 
 }  // namespace skald::store::part

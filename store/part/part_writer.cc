@@ -1,17 +1,21 @@
 #include "store/part/part_writer.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "proto/base/check.h"
 #include "proto/base/crc32c.h"
 #include "store/part/group_encoder.h"
 #include "store/part/limits.h"
 #include "store/part/part_format.h"
+#include "store/part/search_summary.h"
 
 namespace skald::store::part {
 
 struct PartWriter::Impl {
-  Impl(WriterOptions options, Sink sink_) : sink(std::move(sink_)), encoder(options.effort) {}
+  Impl(WriterOptions options, Sink sink_) : sink(std::move(sink_)), encoder(options.effort) {
+    if (options.effort == Effort::kSmall) search.emplace();
+  }
 
   base::Status put(std::string_view bytes) {
     SKALD_TRY(sink(bytes));
@@ -19,10 +23,14 @@ struct PartWriter::Impl {
     return {};
   }
   base::Status start();
+  base::Status put_search(std::string& footer);
   void put_directory(const EncodedGroup& group, std::uint64_t rows, std::string_view meta);
 
   Sink sink;
   GroupEncoder encoder;
+  // Only where the lines were read anyway and size counts: looking at every byte is too dear for
+  // the way of an append.
+  std::optional<SummaryBuilder> search;
   std::uint64_t written = 0;
   std::vector<StreamInfo> streams;
   std::string directory;
@@ -78,6 +86,19 @@ void PartWriter::Impl::put_directory(const EncodedGroup& group, std::uint64_t ro
   }
 }
 
+base::Status PartWriter::Impl::put_search(std::string& footer) {
+  if (search && groups > 0) {
+    const std::string bytes = search->finish();
+    summary.search = {written, static_cast<std::uint32_t>(bytes.size()), base::crc32c(bytes)};
+    SKALD_TRY(put(bytes));
+  }
+  base::put_varint(footer, summary.search.bytes);
+  if (summary.search.bytes == 0) return {};
+  base::put_varint(footer, summary.search.offset);
+  base::put_le(footer, summary.search.crc);
+  return {};
+}
+
 PartWriter::PartWriter(WriterOptions options, Sink sink)
     : impl_(std::make_unique<Impl>(options, std::move(sink))) {}
 PartWriter::~PartWriter() = default;
@@ -109,7 +130,10 @@ base::Status PartWriter::add_row_group(std::span<const InputRow> rows) {
                                   " line bytes is larger than a part can hold");
   SKALD_TRY(impl.start());
   EncodedGroup group;
-  impl.encoder.encode(rows, static_cast<std::uint32_t>(impl.streams.size()), group);
+  const LineIdentifiers none;
+  const LineIdentifiers& more = impl.search ? impl.search->add_rows(rows) : none;
+  impl.encoder.encode(rows, static_cast<std::uint32_t>(impl.streams.size()), more, group);
+  if (impl.search) impl.search->add_group(impl.written, group.uuid_filter, group.hex_filter);
   const std::string_view meta = pack(impl.encoder.compressor(), group.meta);
   impl.put_directory(group, rows.size(), meta);
   SKALD_TRY(impl.put(group.bytes));
@@ -142,6 +166,7 @@ base::Result<PartSummary> PartWriter::finish() {
   }
   base::put_varint(footer, impl.groups);
   footer.append(impl.directory);
+  SKALD_TRY(impl.put_search(footer));
   if (footer.size() > kFooterBytesMax)
     return base::resource_exhausted("the part's footer is larger than a part can hold");
   const std::string_view stored = pack(impl.encoder.compressor(), footer);

@@ -56,6 +56,13 @@ struct StreamTotals {
   model::TimestampNs max_time_ns = 0;
 };
 
+// Where the search summary lies in the file; no bytes: there is none.
+struct SummaryPlace {
+  std::uint64_t offset = 0;
+  std::uint32_t bytes = 0;
+  std::uint32_t crc = 0;
+};
+
 struct PartSummary {
   std::uint64_t file_bytes = 0;
   std::uint64_t entries = 0;
@@ -63,6 +70,7 @@ struct PartSummary {
   model::TimestampNs min_time_ns = 0;
   model::TimestampNs max_time_ns = 0;
   std::vector<StreamTotals> streams;  // by local index, only those with entries
+  SummaryPlace search;
 };
 
 class PartWriter {

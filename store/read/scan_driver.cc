@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <queue>
 #include <thread>
 #include <utility>
@@ -86,6 +87,9 @@ class ScanDriver final : public Scan {
 
   void work(Run& run, unsigned worker);
   base::Status process(Run& run, Item item, unsigned worker);
+  std::vector<std::size_t> wanted_groups(const part::PartReader& reader,
+                                         const part::BlockContext& context,
+                                         const std::optional<std::vector<bool>>& among);
   void expand_part(Run& run, const Item& item);
   base::Status expand_group(Run& run, const Item& item, unsigned worker);
   base::Status visit(Run& run, Block& block, unsigned worker);
@@ -212,8 +216,38 @@ std::shared_ptr<const part::BlockContext> ScanDriver::part_context(const catalog
   return context;
 }
 
+// The row groups of a part that the request may have rows of.
+std::vector<std::size_t> ScanDriver::wanted_groups(const part::PartReader& reader,
+                                                   const part::BlockContext& context,
+                                                   const std::optional<std::vector<bool>>& among) {
+  const auto refused = [&](std::size_t group) {
+    if (among && group < among->size() && !(*among)[group]) return true;
+    return std::any_of(plan_.prune.begin(), plan_.prune.end(),
+                       [&](const LineFilter& filter) { return !reader.may_match(filter, group); });
+  };
+  std::vector<std::size_t> out;
+  const auto infos = reader.row_groups();
+  for (std::size_t i = 0; i < infos.size(); ++i) {
+    const bool wanted =
+        plan_.range.overlaps(infos[i].min_time_ns, infos[i].max_time_ns) &&
+        std::any_of(infos[i].streams.begin(), infos[i].streams.end(),
+                    [&](const part::StreamTotals& totals) {
+                      return totals.stream < context.streams.size() &&
+                             context.streams[totals.stream] != part::kNotSelected &&
+                             plan_.range.overlaps(totals.min_time_ns, totals.max_time_ns);
+                    });
+    if (wanted && !refused(i)) out.push_back(i);
+  }
+  return out;
+}
+
 void ScanDriver::expand_part(Run& run, const Item& item) {
   catalog::PartHandle& part = *plan_.parts[item.index];
+  const auto among = part.groups_that_may_match(plan_.prune);
+  if (among && std::find(among->begin(), among->end(), true) == among->end()) {
+    ++stats_.parts_skipped;
+    return;
+  }
   auto opened = cache_.get(part, number_streams(*plan_.tenant));
   if (!opened.ok()) {
     part.mark_damaged();
@@ -221,38 +255,25 @@ void ScanDriver::expand_part(Run& run, const Item& item) {
     return;
   }
   const catalog::OpenPart& open = **opened;
-  const auto refused = [&](auto... group) {
-    return std::any_of(plan_.prune.begin(), plan_.prune.end(), [&](const LineFilter& filter) {
-      return !open.reader->may_match(filter, group...);
-    });
-  };
-  if (refused()) {
+  const auto context = part_context(part, open);
+  const std::vector<std::size_t> groups = wanted_groups(*open.reader, *context, among);
+  if (groups.empty()) {
     ++stats_.parts_skipped;
     return;
   }
   ++stats_.parts;
-  const auto context = part_context(part, open);
-  std::vector<Item> groups;
   const auto infos = open.reader->row_groups();
-  for (std::size_t i = 0; i < infos.size(); ++i) {
-    const auto& info = infos[i];
-    const bool wanted =
-        plan_.range.overlaps(info.min_time_ns, info.max_time_ns) &&
-        std::any_of(info.streams.begin(), info.streams.end(), [&](const part::StreamTotals& t) {
-          return t.stream < context->streams.size() &&
-                 context->streams[t.stream] != part::kNotSelected &&
-                 plan_.range.overlaps(t.min_time_ns, t.max_time_ns);
-        });
-    if (!wanted || refused(i)) {
-      ++stats_.blocks_skipped;
-      continue;
-    }
-    groups.push_back(
-        {Item::Kind::kGroup, info.min_time_ns, info.max_time_ns, i, open.reader, context, {}});
-  }
+  stats_.blocks_skipped += infos.size() - groups.size();
   const std::scoped_lock lock(run.mutex);
   if (!run.status.ok()) return;
-  for (Item& group : groups) run.heap.push(std::move(group));
+  for (const std::size_t i : groups)
+    run.heap.push({Item::Kind::kGroup,
+                   infos[i].min_time_ns,
+                   infos[i].max_time_ns,
+                   i,
+                   open.reader,
+                   context,
+                   {}});
   run.changed.notify_all();
 }
 

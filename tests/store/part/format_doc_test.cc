@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
+#include "proto/base/crc32c.h"
 #include "tests/store/part/part_testing.h"
 
 namespace skald::store::part {
@@ -52,6 +54,27 @@ TEST(PartFormat, TheDocumentsExampleIsReadAndWritten) {
   EXPECT_EQ(rows->rows[0].timestamp_ns, 1);
   EXPECT_EQ(rows->rows[1].timestamp_ns, 2);
   EXPECT_EQ(rows->rows[0].line, "{\"n\": 1}");
+}
+
+TEST(PartFormat, VersionOneHasNoSearchSummary) {
+  std::string bytes = example_as_written();
+  const std::size_t tail = bytes.size() - 32;
+  bytes[8] = 1;
+  bytes.erase(tail - 1, 1);  // the footer's last byte
+  const auto patch = [&](std::size_t at, std::uint32_t value) {
+    std::memcpy(bytes.data() + tail - 1 + at, &value, sizeof value);
+  };
+  const std::size_t footer = static_cast<std::size_t>(bytes[tail - 1]);
+  const auto size = static_cast<std::uint32_t>(tail - 1 - footer);
+  patch(8, size);
+  patch(12, size);
+  patch(16, base::crc32c(std::string_view(bytes).substr(footer, size)));
+  patch(20, base::crc32c(std::string_view(bytes).substr(tail - 1, 20)));
+  const auto reader = open_bytes(bytes);
+  ASSERT_TRUE(reader.ok()) << reader.status().to_string();
+  EXPECT_EQ((*reader)->summary().entries, 2U);
+  bytes[8] = 3;
+  EXPECT_EQ(open_bytes(bytes).status().code(), base::Code::kUnsupported);
 }
 
 }  // namespace
