@@ -190,7 +190,7 @@ class IpFilter final : public LeafFilter {
 
  private:
   bool equal_;
-  std::optional<IpPattern> pattern_;  // none: wrong, but inside and/or, where Loki does not look
+  std::optional<IpPattern> pattern_;  // none: wrong, but where Loki does not look
 };
 
 class TrueStage final : public Stage {
@@ -313,6 +313,9 @@ base::Result<std::unique_ptr<Stage>> make_line_filter_stage(const logql::LineFil
 
 base::Result<std::unique_ptr<Stage>> compile_label_filter(const logql::LabelFilter& filter) {
   return compile_filter(filter, true);
+}
+base::Result<std::unique_ptr<Stage>> compile_post_filter(const logql::LabelFilter& filter) {
+  return compile_filter(filter, false);
 }
 
 std::unique_ptr<Stage> make_drop_stage(const logql::DropLabels& e) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "proto/base/utf8.h"
 #include "query/exec/json_scan.h"
@@ -30,78 +31,104 @@ class Decoder {
   bool at_end() const { return at_ >= line_.size(); }
   std::string_view key() const { return key_; }
   std::string_view value() const { return value_; }
-  const std::string& error() const { return error_; }
+  bool failed() const { return problem_ != Problem::kNone; }
+  // Of the last thing malformed.
+  std::string error() const {
+    std::string out = "logfmt syntax error at pos " + std::to_string(problem_at_ + 1) + " : ";
+    switch (problem_) {
+      case Problem::kNone: return {};
+      case Problem::kUnexpected: return out + "unexpected '" + unexpected_ + "'";
+      case Problem::kKey: return out + "invalid key";
+      case Problem::kValue: return out + "invalid quoted value";
+      case Problem::kUnterminated: return out + "unterminated quoted value";
+    }
+    return out;
+  }
 
-  // False: nothing here, or something malformed (then error() is set).
+  // False: nothing here, or something malformed. A value with escapes waits for unescape().
   bool scan() {
     key_ = value_ = {};
+    escaped_ = false;
     while (at_ < line_.size() && is_garbage(line_[at_])) ++at_;
     if (at_end()) return false;
     const std::size_t begin = at_;
     bool multibyte = false;
     for (; at_ < line_.size(); ++at_) {
-      const char c = line_[at_];
-      if (c == '=') {
-        if (at_ == begin) return unexpected(c);
+      const Class c = class_of(line_[at_]);
+      if (c == Class::kPlain) continue;
+      if (c == Class::kEquals) {
+        if (at_ == begin) return unexpected();
         key_ = line_.substr(begin, at_ - begin);
         if (multibyte && has_invalid_rune(key_)) {
-          fail("invalid key");
+          fail(Problem::kKey);
           return skip();
         }
         ++at_;
         return scan_value();
       }
-      if (c == '"') return unexpected(c);
-      if (is_garbage(c)) break;
-      multibyte = multibyte || static_cast<unsigned char>(c) >= 0x80;
+      if (c == Class::kQuote) return unexpected();
+      if (c == Class::kGarbage) break;
+      multibyte = true;
     }
     key_ = line_.substr(begin, at_ - begin);
     if (multibyte && has_invalid_rune(key_)) {
-      fail("invalid key");
+      fail(Problem::kKey);
       return false;
     }
     return true;
   }
 
+  // False: the value has an escape that is none.
+  bool unescape() {
+    if (!escaped_) return true;
+    escaped_ = false;
+    if (unquote(value_)) return true;
+    fail(Problem::kValue);
+    return false;
+  }
+
  private:
-  static bool is_garbage(char c) { return static_cast<unsigned char>(c) <= ' '; }
+  enum class Problem : unsigned char { kNone, kUnexpected, kKey, kValue, kUnterminated };
+  enum class Class : unsigned char { kPlain, kGarbage, kEquals, kQuote, kMultibyte };
+
+  static constexpr std::array<Class, 256> kClasses = [] {
+    std::array<Class, 256> out{};
+    for (std::size_t c = 0; c < 256; ++c)
+      out[c] = c <= ' ' ? Class::kGarbage : c >= 0x80 ? Class::kMultibyte : Class::kPlain;
+    out['='] = Class::kEquals;
+    out['"'] = Class::kQuote;
+    return out;
+  }();
+  static Class class_of(char c) { return kClasses[static_cast<unsigned char>(c)]; }
+  static bool is_garbage(char c) { return class_of(c) == Class::kGarbage; }
 
   bool scan_value() {
     if (at_end() || is_garbage(line_[at_])) return true;
     if (line_[at_] == '"') return scan_quoted();
     const std::size_t begin = at_;
     for (; at_ < line_.size(); ++at_) {
-      const char c = line_[at_];
-      if (c == '=' || c == '"') return unexpected(c);
-      if (is_garbage(c)) break;
+      const Class c = class_of(line_[at_]);
+      if (c == Class::kEquals || c == Class::kQuote) return unexpected();
+      if (c == Class::kGarbage) break;
     }
     value_ = line_.substr(begin, at_ - begin);
     return true;
   }
 
   bool scan_quoted() {
-    const std::size_t begin = at_;
-    bool escapes = false, escape = false;
-    for (std::size_t i = at_ + 1; i < line_.size(); ++i) {
-      const char c = line_[i];
-      if (escape) {
-        escape = false;
-      } else if (c == '\\') {
-        escapes = escape = true;
-      } else if (c == '"') {
+    const std::size_t begin = at_ + 1;
+    for (std::size_t i = begin; i < line_.size(); ++i) {
+      if (line_[i] == '\\') {
+        escaped_ = true;
+        ++i;
+      } else if (line_[i] == '"') {
         at_ = i + 1;
-        const std::string_view inside = line_.substr(begin + 1, i - begin - 1);
-        if (!escapes) {
-          value_ = inside;
-          return true;
-        }
-        if (unquote(inside)) return true;
-        fail("invalid quoted value");
-        return false;
+        value_ = line_.substr(begin, i - begin);
+        return true;
       }
     }
     at_ = line_.size();
-    fail("unterminated quoted value");
+    fail(Problem::kUnterminated);
     return false;
   }
 
@@ -165,11 +192,13 @@ class Decoder {
     return out;
   }
 
-  void fail(std::string_view message) {
-    error_ = "logfmt syntax error at pos " + std::to_string(at_ + 1) + " : " + std::string(message);
+  void fail(Problem problem) {
+    problem_ = problem;
+    problem_at_ = at_;
   }
-  bool unexpected(char c) {
-    fail(std::string("unexpected '") + c + "'");
+  bool unexpected() {
+    fail(Problem::kUnexpected);
+    unexpected_ = line_[at_];
     return skip();
   }
   bool skip() {
@@ -181,7 +210,10 @@ class Decoder {
   Arena& arena_;
   std::size_t at_ = 0;
   std::string_view key_, value_;
-  std::string error_;
+  bool escaped_ = false;
+  Problem problem_ = Problem::kNone;
+  std::size_t problem_at_ = 0;
+  char unexpected_ = 0;
 };
 
 // ---- | logfmt ----
@@ -189,33 +221,42 @@ class Decoder {
 class LogfmtStage final : public Stage {
  public:
   explicit LogfmtStage(const logql::LogfmtParser& e)
-      : strict_(e.strict), keep_empty_(e.keep_empty) {}
+      : strict_(e.strict), keep_empty_(e.keep_empty) {
+    pairs_.clauses = {{"="}};
+  }
+
+  const store::LineFilter* reads_only() const override {
+    return strict_ || keep_empty_ ? nullptr : &pairs_;
+  }
 
   bool process(Row& row) const override {
     if (row.no_labels()) return true;
     Decoder decoder(row.line, row.arena);
     while (!decoder.at_end()) {
-      if (!decoder.scan()) {
+      if (!decoder.scan() || (strict_ && !decoder.unescape())) {
         if (strict_) break;
         continue;
       }
       std::string_view name = clean_label_name(decoder.key(), row.arena);
-      if (name.empty()) continue;
+      // Of a name with the suffix of duplicates, hints know the name without it as well.
+      if (name.empty() || !row.hints().should_extract(name)) continue;
       name = row.parsed_name(name);
       if (!row.hints().should_extract(name) || row.extracted(name)) continue;
+      if (!decoder.unescape()) continue;
       const std::string_view value = json::replace_invalid(decoder.value(), row.arena);
       if (!keep_empty_ && value.empty()) continue;
       row.set(Category::kParsed, name, value);
       if (!row.should_continue(name)) return false;
       if (row.all_required_extracted()) break;
     }
-    if (!strict_ || decoder.error().empty()) return true;
+    if (!strict_ || !decoder.failed()) return true;
     row.add_parser_error(kLogfmtError, decoder.error());
     return row.should_continue(kErrorLabel);
   }
 
  private:
   bool strict_, keep_empty_;
+  store::LineFilter pairs_;  // lines that have a value
 };
 
 // ---- | logfmt a="b" ----
@@ -236,7 +277,7 @@ class LogfmtExpressionsStage final : public Stage {
         row.set(Category::kParsed, item.name, {});
     Decoder decoder(row.line, row.arena);
     while (!decoder.at_end()) {
-      if (!decoder.scan()) {
+      if (!decoder.scan() || !decoder.unescape()) {
         if (strict_) break;
         continue;
       }
@@ -254,7 +295,7 @@ class LogfmtExpressionsStage final : public Stage {
       row.set(Category::kParsed, name, value);
       if (row.all_required_extracted()) break;
     }
-    if (strict_ && !decoder.error().empty()) row.add_parser_error(kLogfmtError, decoder.error());
+    if (strict_ && decoder.failed()) row.add_parser_error(kLogfmtError, decoder.error());
     return true;
   }
 

@@ -32,7 +32,7 @@ struct RangePlan {
 
 base::Result<std::unique_ptr<Stage>> compile_post_filters(const logql::Unwrap& unwrap) {
   if (unwrap.post_filters.empty()) return std::unique_ptr<Stage>();
-  if (unwrap.post_filters.size() == 1) return compile_label_filter(*unwrap.post_filters[0]);
+  if (unwrap.post_filters.size() == 1) return compile_post_filter(*unwrap.post_filters[0]);
   // Several are one `and`, which unlike stages one after the other does not stop at the first.
   class All final : public Stage {
    public:
@@ -51,7 +51,7 @@ base::Result<std::unique_ptr<Stage>> compile_post_filters(const logql::Unwrap& u
   };
   Stages filters;
   for (const auto& filter : unwrap.post_filters) {
-    SKALD_TRY_ASSIGN(auto compiled, compile_label_filter(*filter));
+    SKALD_TRY_ASSIGN(auto compiled, compile_post_filter(*filter));
     if (compiled) filters.push_back(std::move(compiled));
   }
   return std::unique_ptr<Stage>(std::make_unique<All>(std::move(filters)));
@@ -213,33 +213,42 @@ class RangeVisitor final : public store::BlockVisitor {
   }
 
   base::Status all_rows(store::Block& block, const store::Selection& selection, Worker& worker) {
+    store::Selection read(block.rows(), plan_.pipeline.needs_line);
+    read.intersect(selection);
+    if (plan_.pipeline.reads_only != nullptr)
+      SKALD_TRY(block.filter_lines(*plan_.pipeline.reads_only, read));
     return in_batches(selection, [&](const store::Selection& part) {
       SKALD_TRY(context_.check());
-      return rows(block, part, worker);
+      store::Selection text = part;
+      text.intersect(read);
+      return rows(block, part, text, worker);
     });
   }
 
-  base::Status rows(store::Block& block, const store::Selection& selection, Worker& worker) {
+  // `text`: the rows of the selection whose lines are read.
+  base::Status rows(store::Block& block, const store::Selection& selection,
+                    const store::Selection& text, Worker& worker) {
     SKALD_TRY_ASSIGN(const auto times, block.timestamps());
     SKALD_TRY_ASSIGN(const auto streams, block.streams());
-    const bool needs_text = plan_.pipeline.needs_line;
     std::span<const std::uint32_t> sizes;
-    if (!needs_text && plan_.sample_bytes) {
+    // Whoever reads lines may change them; what a row without a line has is its stored line's size.
+    if (plan_.sample_bytes &&
+        (!plan_.pipeline.needs_line || plan_.pipeline.reads_only != nullptr)) {
       SKALD_TRY_ASSIGN(sizes, block.line_sizes());
     }
     store::TextColumn lines;
-    if (needs_text) SKALD_TRY(block.read_lines(selection, lines));
+    SKALD_TRY(block.read_lines(text, lines));
     std::vector<model::Labels> metadata;
     if (block.has_metadata()) SKALD_TRY(block.read_metadata(selection, metadata));
-    std::size_t i = 0;
+    std::size_t i = 0, next_line = 0;
     std::uint64_t bytes = 0;
     base::Status status;
     selection.for_each([&](std::uint32_t r) {
       const std::size_t index = i++;
       if (!status.ok()) return;
       if (index % kRowsPerCheck == kRowsPerCheck - 1) status = context_.check();
+      const std::string_view line = text.test(r) ? lines.at(next_line++) : std::string_view();
       if (windows_.points_of(times[r]).empty()) return;
-      const std::string_view line = needs_text ? lines.at(index) : std::string_view();
       bytes += line.size();
       worker.row.start(times[r], line, streams_[streams[r]].labels,
                        metadata.empty() ? nullptr : &metadata[index]);

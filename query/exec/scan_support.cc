@@ -54,8 +54,11 @@ base::Result<ReadyPipeline> make_ready(const logql::Pipeline& pipeline) {
     rest.push_back(stage);
   }
   SKALD_TRY_ASSIGN(out.stages, compile_stages(rest));
-  out.needs_line = std::any_of(out.stages.begin(), out.stages.end(),
-                               [](const auto& stage) { return stage->needs_line(); });
+  const auto needs_line = [](const auto& stage) { return stage->needs_line(); };
+  const auto reader = std::find_if(out.stages.begin(), out.stages.end(), needs_line);
+  out.needs_line = reader != out.stages.end();
+  if (out.needs_line && std::none_of(reader + 1, out.stages.end(), needs_line))
+    out.reads_only = (*reader)->reads_only();
   return out;
 }
 

@@ -17,6 +17,8 @@ struct ReadyPipeline {
   plan::LineFilterPlan filters;  // those that see the stored line
   Stages stages;                 // what is left once `filters` and nothing else have run
   bool needs_line = false;       // of stages
+  // Of the only stage that needs it; lines refused by this may be left empty. Null: none may.
+  const store::LineFilter* reads_only = nullptr;
 };
 // `line_formats` false: without those that a metric query does not need.
 base::Result<ReadyPipeline> make_ready(const logql::Pipeline& pipeline);

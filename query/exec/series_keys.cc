@@ -11,11 +11,9 @@ bool contains(const std::vector<std::string>& names, std::string_view name) {
 
 }  // namespace
 
-base::Status SeriesKeys::error_of(const Row& row) {
-  row.collect_all(views_);
+base::Status SeriesKeys::error_of(const std::string& error) {
   std::vector<model::Labels::Pair> pairs;
   for (const LabelView& label : views_) pairs.emplace_back(label.name, label.value);
-  const std::string error(row.error());
   return base::invalid_argument(
       "pipeline error: '" + error + "' for series: '" +
       model::Labels::from_result(std::move(pairs)).to_string() +
@@ -86,8 +84,8 @@ std::uint32_t SeriesKeys::of_labels(const model::Labels& labels) {
 base::Result<std::uint32_t> SeriesKeys::of_row(const Row& row, std::uint32_t stream) {
   if (row.has_error()) {
     // Series with an error are whole, whatever the grouping.
-    if (row.get(kPreserveErrorLabel).value != "true") return error_of(row);
     row.collect_all(views_);
+    if (row.get(kPreserveErrorLabel).value != "true") return error_of(std::string(row.error()));
     return intern(views_);
   }
   const bool changed = row.changed();
@@ -96,7 +94,12 @@ base::Result<std::uint32_t> SeriesKeys::of_row(const Row& row, std::uint32_t str
     if (by_stream_[stream] != 0) return by_stream_[stream] - 1;
   }
   group(row, views_);
+  const std::size_t known = labels_.size();
   const std::uint32_t id = intern(views_);
+  // A field of the line may have this name, too. To Loki that is the same.
+  if (labels_.size() != known && labels_.back().has(kErrorLabel) &&
+      labels_.back().get(kPreserveErrorLabel) != "true")
+    return error_of(std::string(labels_.back().get(kErrorLabel)));
   if (!changed) by_stream_[stream] = id + 1;
   if (context_.options.series_max != 0 && labels_.size() > context_.options.series_max)
     return base::invalid_argument(

@@ -35,7 +35,7 @@ class SeriesKeys {
 
  private:
   std::uint32_t intern(std::vector<LabelView>& views);
-  base::Status error_of(const Row& row);
+  base::Status error_of(const std::string& error);  // of the series in views_
   void group(const Row& row, std::vector<LabelView>& out) const;
 
   struct Hash {

@@ -23,6 +23,9 @@ class Stage {
   virtual bool process(Row& row) const = 0;
   // Whether it looks at the line. When no stage does, lines need not be read.
   virtual bool needs_line() const { return true; }
+  // Where known, what a line has that means anything to the stage: to it, a line that this filter
+  // refuses is as good as an empty one. Lives as long as the stage.
+  virtual const store::LineFilter* reads_only() const { return nullptr; }
   // Labels that the stage reads.
   virtual void required_labels(std::vector<std::string>& /*out*/) const {}
   // The label of a filter on one label (not of and/or), for Hints.
@@ -34,6 +37,8 @@ using Stages = std::vector<std::unique_ptr<Stage>>;
 base::Result<Stages> compile_stages(const logql::Pipeline& execution_order);
 base::Result<std::unique_ptr<Stage>> compile_stage(const logql::Stage& stage);
 base::Result<std::unique_ptr<Stage>> compile_label_filter(const logql::LabelFilter& filter);
+// The same behind unwrap, where Loki does not look whether an ip() is one.
+base::Result<std::unique_ptr<Stage>> compile_post_filter(const logql::LabelFilter& filter);
 
 // Whether the line has one of the alternatives; `!=`, `!~`, `!>` are not turned around (the
 // store's LineFilter::negated does that).

@@ -4,6 +4,7 @@
 #include "query/exec/stage.h"
 #include "query/logql/pattern.h"
 #include "query/logql/regex.h"
+#include "query/plan/regex_literals.h"
 
 namespace skald::query {
 namespace {
@@ -13,6 +14,9 @@ namespace {
 class RegexpStage final : public Stage {
  public:
   explicit RegexpStage(std::shared_ptr<const re2::RE2> regex) : regex_(std::move(regex)) {
+    plan::RegexLiterals literals = plan::required_literals(regex_->pattern());
+    matching_.clauses = std::move(literals.clauses);
+    matching_.fold_case = literals.fold_case;
     Arena arena;
     for (const auto& [group, name] : regex_->CapturingGroupNames())
       groups_.push_back({group, std::string(clean_label_name(name, arena))});
@@ -31,6 +35,9 @@ class RegexpStage final : public Stage {
     }
     return true;
   }
+  const store::LineFilter* reads_only() const override {
+    return matching_.clauses.empty() ? nullptr : &matching_;
+  }
 
  private:
   struct Group {
@@ -40,6 +47,7 @@ class RegexpStage final : public Stage {
   std::shared_ptr<const re2::RE2> regex_;
   std::vector<Group> groups_;
   int groups_count_;
+  store::LineFilter matching_;
 };
 
 // ---- | pattern ----

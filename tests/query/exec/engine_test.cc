@@ -132,6 +132,36 @@ TEST_F(EngineTest, KeepsEmptyLabelsWhereLokiDoes) {
             "{} 1\n");
 }
 
+TEST_F(EngineTest, AFieldNamedAsTheErrorLabelIsAnError) {
+  add(R"({"__error__": "mine", "a": "b"})");
+  EXPECT_TRUE(show(instant("count_over_time({job=\"a\"} | json [10m])"))
+                  .starts_with("pipeline error: 'mine' for series: '{__error__=\"mine\", a=\"b\", "
+                               "job=\"a\"}'"));
+  EXPECT_EQ(show(instant("sum by (a) (count_over_time({job=\"a\"} | json [10m]))")),
+            "{a=\"b\"} 1\n");
+}
+
+TEST_F(EngineTest, BehindUnwrapAWrongAddressRefusesEveryRow) {
+  add("a=10.0.0.1 v=1");
+  const std::string range = "{job=\"a\"} | logfmt | unwrap v | a=ip(\"10.0.0.300\") [10m]";
+  EXPECT_EQ(show(instant("sum_over_time(" + range + ")")), "");
+  EXPECT_EQ(show(logs("{job=\"a\"} | logfmt | a=ip(\"10.0.0.300\")")),
+            "parse error : stage '| a=ip(\"10.0.0.300\")' : ip: invalid pattern: \"10.0.0.300\"");
+}
+
+TEST_F(EngineTest, LinesThatMeanNothingToAParserAreCountedAllTheSame) {
+  add("no pair");
+  add("level=x pair");
+  add("\"quoted\" level=\"a\\u00e9\" other=\"\\x\"");
+  EXPECT_EQ(show(instant("sum by (level) (count_over_time({job=\"a\"} | logfmt [10m]))")),
+            "{} 1\n{level=\"a\u00e9\"} 1\n{level=\"x\"} 1\n");
+  EXPECT_EQ(show(instant("sum by (level) (bytes_over_time({job=\"a\"} | logfmt [10m]))")),
+            "{} 7\n{level=\"a\u00e9\"} 35\n{level=\"x\"} 12\n");
+  EXPECT_EQ(
+      show(instant("sum by (x) (count_over_time({job=\"a\"} | regexp `(?P<x>l)evel` [10m]))")),
+      "{} 1\n{x=\"l\"} 2\n");
+}
+
 TEST_F(EngineTest, HoldsItsBounds) {
   for (int i = 0; i < 5000; ++i) add("id=" + std::to_string(i), 500 + i / 100);
   const std::string wide = "count_over_time({job=\"a\"} | logfmt [10m])";
