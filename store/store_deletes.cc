@@ -1,6 +1,7 @@
 // Delete requests: kept in a small file per tenant, in force in every scan opened after.
 
 #include <spdlog/fmt/fmt.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <shared_mutex>
@@ -55,11 +56,51 @@ read::DeleteFilters StoreImpl::delete_filter_source(const std::string& tenant) {
   };
 }
 
-base::Status StoreImpl::save_deletes(const ingest::Tenant& tenant,
-                                     const retention::DeleteList& deletes) {
+// Under deletes_mutex_. After an error the file may have the change all the same, when its renaming
+// was done and the sync of the directory failed. A refused request must not act at the next start,
+// so the file is then made to say again what is in force.
+base::Status StoreImpl::save_deletes(ingest::Tenant& tenant, retention::DeleteList deletes) {
+  SKALD_TRY(settle_deletes(tenant));
   SKALD_TRY(ingest::make_tenant_directories(fs_, layout_, tenant.name));
-  return base::write_file_atomically(fs_, layout_.deletes_file(tenant.name),
-                                     retention::encode_deletes(deletes));
+  base::Status status = base::write_file_atomically(fs_, layout_.deletes_file(tenant.name),
+                                                    retention::encode_deletes(deletes));
+  if (!status.ok()) {
+    unsettled_deletes_.insert(tenant.name);
+    if (const base::Status again = settle_deletes(tenant); !again.ok())
+      spdlog::error("store: tenant {}: a refused change of its deletes is still in the file: {}",
+                    tenant.name, again.to_string());
+    return status;
+  }
+  const std::unique_lock lock(tenant.mutex);
+  tenant.deletes = std::move(deletes);
+  return {};
+}
+
+// Under deletes_mutex_.
+base::Status StoreImpl::settle_deletes(ingest::Tenant& tenant) {
+  if (!unsettled_deletes_.contains(tenant.name)) return {};
+  std::string in_force;
+  {
+    const std::shared_lock lock(tenant.mutex);
+    if (!tenant.deletes.empty()) in_force = retention::encode_deletes(tenant.deletes);
+  }
+  const std::string path = layout_.deletes_file(tenant.name);
+  const auto found = fs_.read_file(path, catalog::kDeletesBytesMax);
+  const bool untouched = found.ok()
+                             ? *found == in_force
+                             : in_force.empty() && found.status().code() == base::Code::kNotFound;
+  // The renaming was not done: there is nothing to take back.
+  if (!untouched)
+    SKALD_TRY(base::write_file_atomically(
+        fs_, path, in_force.empty() ? retention::encode_deletes({}) : in_force));
+  unsettled_deletes_.erase(tenant.name);
+  return {};
+}
+
+void StoreImpl::settle_all_deletes() {
+  const std::scoped_lock changing(deletes_mutex_);
+  for (const auto& tenant : tenants_.all())
+    static_cast<void>(settle_deletes(*tenant).ok());  // it was logged; the next pass tries again
 }
 
 base::Result<std::string> StoreImpl::add_delete(DeleteRequest request) {
@@ -106,9 +147,7 @@ base::Result<std::string> StoreImpl::add_delete(DeleteRequest request) {
       !filters.ok() && filters.status().code() != base::Code::kUnavailable)
     return filters.status();
   deletes.push_back(record);
-  SKALD_TRY(save_deletes(*tenant, deletes));
-  const std::unique_lock lock(tenant->mutex);
-  tenant->deletes = std::move(deletes);
+  SKALD_TRY(save_deletes(*tenant, std::move(deletes)));
   return record->id;
 }
 
@@ -136,10 +175,7 @@ base::Status StoreImpl::cancel_delete(std::string_view tenant_name, std::string_
     return base::conflict(fmt::format("delete request {} has been processed already", id));
   tenant->last_delete_number = std::max(tenant->last_delete_number, (*found)->number);
   deletes.erase(found);
-  SKALD_TRY(save_deletes(*tenant, deletes));
-  const std::unique_lock lock(tenant->mutex);
-  tenant->deletes = std::move(deletes);
-  return {};
+  return save_deletes(*tenant, std::move(deletes));
 }
 
 base::Status StoreImpl::mark_processed(ingest::Tenant& tenant,
@@ -159,10 +195,7 @@ base::Status StoreImpl::mark_processed(ingest::Tenant& tenant,
     processed->processed = true;
     record = std::move(processed);
   }
-  SKALD_TRY(save_deletes(tenant, deletes));
-  const std::unique_lock lock(tenant.mutex);
-  tenant.deletes = std::move(deletes);
-  return {};
+  return save_deletes(tenant, std::move(deletes));
 }
 
 }  // namespace skald::store

@@ -115,7 +115,9 @@ class StoreImpl final : public Store {
   base::Result<std::vector<LineFilter>> delete_filters(const std::string& tenant,
                                                        const retention::DeleteRecord& record);
   read::DeleteFilters delete_filter_source(const std::string& tenant);
-  base::Status save_deletes(const ingest::Tenant& tenant, const retention::DeleteList& deletes);
+  base::Status save_deletes(ingest::Tenant& tenant, retention::DeleteList deletes);
+  base::Status settle_deletes(ingest::Tenant& tenant);
+  void settle_all_deletes();
   base::Status mark_processed(ingest::Tenant& tenant,
                               const std::vector<read::PlannedDelete>& applied);
 
@@ -173,6 +175,8 @@ class StoreImpl final : public Store {
   LineFilterFactory filter_factory_;
   std::map<std::string, std::vector<LineFilter>> filters_by_delete_;
   std::mutex deletes_mutex_;  // one change of a deletes file at a time
+  // Tenants whose file may have a change that was refused. Under it.
+  std::set<std::string> unsettled_deletes_;
 };
 
 }  // namespace skald::store

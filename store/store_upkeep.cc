@@ -41,6 +41,7 @@ void StoreImpl::maintenance_loop() {
       if (const base::Status status = enforce_retention(); !status.ok())
         spdlog::error("store: retention: {}", status.to_string());
     }
+    settle_all_deletes();
     if (!quiet() || !check_space().ok()) continue;
     const std::scoped_lock lock(compact_mutex_);
     const base::Status status = compact_tenants(Reach::kBackground);

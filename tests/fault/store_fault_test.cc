@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "tests/fault/fault_fs.h"
@@ -172,6 +173,71 @@ TEST_F(StoreFault, AFullDiskRefusesAppendsKeepsAnsweringAndResumes) {
     store->reset();
     fs.power_cycle(0);
     expect_exactly_once(fs, life, "full from " + std::to_string(n));
+  }
+}
+
+std::set<std::string> delete_ids(Store& store) {
+  std::set<std::string> out;
+  for (const DeleteRequest& request : store.deletes("t")) out.insert(request.id);
+  return out;
+}
+
+DeleteRequest delete_request(const std::string& id) {
+  DeleteRequest request;
+  request.id = id;
+  request.tenant = "t";
+  request.matchers.push_back(*model::Matcher::create("job", model::Matcher::Op::kEqual, "api"));
+  request.range = {0, INT64_MAX};
+  return request;
+}
+
+// What the store says of its deletes is what the next start finds, whichever write failed.
+TEST_F(StoreFault, ARefusedChangeOfDeletesDoesNotActAtTheNextStart) {
+  std::uint64_t refused = 0;
+  for (const bool cancels : {false, true})
+    for (const bool first : {false, true})
+      for (std::uint64_t n = 1; n <= 8; ++n) {
+        FaultFs fs;
+        auto store = Store::open(options(fs));
+        ASSERT_TRUE(store.ok());
+        Life life;
+        append(**store, life, 0, false);
+        if (!first || cancels) ASSERT_TRUE((*store)->add_delete(delete_request("old")).ok());
+        fs.fail_at(n, EIO, false);
+        const bool done = cancels ? (*store)->cancel_delete("t", "old").ok()
+                                  : (*store)->add_delete(delete_request("new")).ok();
+        refused += !done;
+        const auto in_force = delete_ids(**store);
+        EXPECT_EQ(in_force.contains(cancels ? "old" : "new"), cancels != done);
+        fs.heal();
+        for (const bool power_cut : {false, true}) {
+          store->reset();
+          if (power_cut) fs.power_cycle(500);
+          store = Store::open(options(fs));
+          ASSERT_TRUE(store.ok());
+          EXPECT_EQ(delete_ids(**store), in_force) << n << (cancels ? " cancel" : " add");
+        }
+      }
+  EXPECT_GE(refused, 10U);
+}
+
+TEST_F(StoreFault, AChangeOfDeletesThatCannotBeTakenBackIsTakenBackLater) {
+  for (std::uint64_t n = 1; n <= 8; ++n) {
+    FaultFs fs;
+    auto store = Store::open(options(fs));
+    ASSERT_TRUE(store.ok());
+    ASSERT_TRUE((*store)->add_delete(delete_request("old")).ok());
+    fs.fail_at(n, EIO, true);
+    const bool done = (*store)->cancel_delete("t", "old").ok();
+    fs.heal();
+    ASSERT_TRUE((*store)->add_delete(delete_request("new")).ok());
+    store->reset();
+    fs.power_cycle(0);
+    store = Store::open(options(fs));
+    ASSERT_TRUE(store.ok());
+    EXPECT_EQ(delete_ids(**store),
+              done ? std::set<std::string>{"new"} : (std::set<std::string>{"new", "old"}))
+        << n;
   }
 }
 
