@@ -10,7 +10,6 @@
 #include "proto/base/check.h"
 #include "proto/base/clock.h"
 #include "proto/base/unique_handle.h"
-#include "proto/wire/line_time.h"
 #include "proto/wire/push_fields.h"
 
 namespace skald::agent {
@@ -63,11 +62,13 @@ std::size_t pair_size(const std::pair<std::string_view, std::string_view>& pair)
 namespace {
 
 // See limits.h for how these were chosen.
-constexpr std::pair<ZSTD_cParameter, int> kZstdParameters[] = {
-    {ZSTD_c_compressionLevel, 3},     {ZSTD_c_windowLog, kZstdWindowLog},
-    {ZSTD_c_strategy, ZSTD_greedy},   {ZSTD_c_hashLog, kZstdHashLog},
-    {ZSTD_c_chainLog, kZstdHashLog},  {ZSTD_c_searchLog, kZstdSearchLog},
-    {ZSTD_c_minMatch, kZstdMinMatch}, {ZSTD_c_checksumFlag, 1}};
+constexpr std::pair<ZSTD_cParameter, int> kZstdParameters[] = {{ZSTD_c_compressionLevel, 3},
+                                                               {ZSTD_c_windowLog, kZstdWindowLog},
+                                                               {ZSTD_c_strategy, ZSTD_dfast},
+                                                               {ZSTD_c_hashLog, kZstdLongHashLog},
+                                                               {ZSTD_c_chainLog, kZstdShortHashLog},
+                                                               {ZSTD_c_minMatch, kZstdMinMatch},
+                                                               {ZSTD_c_checksumFlag, 1}};
 
 }  // namespace
 
@@ -101,7 +102,7 @@ void BlockChain::append_over_blocks(std::string_view bytes) {
 }
 
 std::size_t OpenBatch::add_stream(std::string labels_text) {
-  streams_.push_back({std::move(labels_text), BlockChain(pool_), 0, {}});
+  streams_.emplace_back(std::move(labels_text), pool_);
   return streams_.size() - 1;
 }
 
@@ -111,12 +112,39 @@ std::size_t OpenBatch::counted_bytes(std::string_view line, MetadataView metadat
   return bytes;
 }
 
-void OpenBatch::add(std::size_t stream, std::int64_t timestamp_ns, std::string_view line,
+void OpenBatch::add(std::size_t number, std::int64_t timestamp_ns, std::string_view line,
                     MetadataView metadata) {
+  Stream& stream = streams_[number];
+  const bool in_block = for_skald_ && metadata.empty() && stream.entries.size() == 0 &&
+                        add_to_block(stream, timestamp_ns, line);
+  if (!in_block) add_entry(stream, timestamp_ns, line, metadata);
+  bytes_ += counted_bytes(line, metadata);
+  ++entries_;
+}
+
+bool OpenBatch::add_to_block(Stream& stream, std::int64_t timestamp_ns, std::string_view line) {
+  const wire::LineBlockWriter::Placed placed = stream.block.add(line, timestamp_ns, stream.notes);
+  if (!placed.held) return false;
+  if (placed.before_end != 0) {
+    char blank[wire::kTimeDigitsMax];
+    const std::size_t at = line.size() - placed.before_end;
+    std::memcpy(blank, line.data() + at, placed.digits_size);
+    wire::blank_time(blank, placed.digits_size);
+    stream.text.append(line.substr(0, at));
+    stream.text.append({blank, placed.digits_size});
+    line.remove_prefix(at + placed.digits_size);
+  }
+  stream.text.append(line);
+  stream.text.append("\n");
+  return true;
+}
+
+void OpenBatch::add_entry(Stream& stream, std::int64_t timestamp_ns, std::string_view line,
+                          MetadataView metadata) {
   // The parts that differ from line to line stand together: compressors like that.
   Scratch time, head;
-  std::size_t& time_at = streams_[stream].time_at;
-  time_at = times_in_lines_ ? wire::find_line_time(line, timestamp_ns, time_at) : 0;
+  std::size_t& time_at = stream.time_at;
+  time_at = for_skald_ ? wire::find_line_time(line, timestamp_ns, time_at) : 0;
   if (time_at != 0) {
     time.varint(wire::kEntryTimeInLine << 3 | wire::kVarint);
     time.varint(time_at);
@@ -139,7 +167,7 @@ void OpenBatch::add(std::size_t stream, std::int64_t timestamp_ns, std::string_v
   head.varint(size);
   head.tag(wire::kEntryLine, wire::kLengthDelimited);
   head.varint(line.size());
-  BlockChain& out = streams_[stream].entries;
+  BlockChain& out = stream.entries;
   out.append(head.view());
   out.append(line);
   out.append(time.view());
@@ -156,19 +184,34 @@ void OpenBatch::add(std::size_t stream, std::int64_t timestamp_ns, std::string_v
     out.append(value.view());
     out.append(pair.second);
   }
-  bytes_ += counted_bytes(line, metadata);
-  ++entries_;
+}
+
+// Sets the block's heads; the size of its field, 0 without lines.
+std::size_t OpenBatch::close_block(Stream& stream) {
+  if (stream.text.size() == 0) return 0;
+  stream.text_head.clear();
+  stream.notes_head.clear();
+  base::put_varint(stream.text_head, wire::kStreamLines << 3 | wire::kLengthDelimited);
+  base::put_varint(stream.text_head,
+                   field_size(stream.text.size()) + field_size(stream.notes.size()));
+  base::put_varint(stream.text_head, wire::kLinesText << 3 | wire::kLengthDelimited);
+  base::put_varint(stream.text_head, stream.text.size());
+  base::put_varint(stream.notes_head, wire::kLinesNotes << 3 | wire::kLengthDelimited);
+  base::put_varint(stream.notes_head, stream.notes.size());
+  return stream.text_head.size() + stream.text.size() + stream.notes_head.size() +
+         stream.notes.size();
 }
 
 std::size_t OpenBatch::encoded_size(std::string_view marks) {
   std::size_t size = marks.size();
   for (Stream& stream : streams_) {
+    const std::size_t entries = close_block(stream) + stream.entries.size();
     stream.head.clear();
     base::put_varint(stream.head, wire::kRequestStreams << 3 | wire::kLengthDelimited);
-    base::put_varint(stream.head, field_size(stream.labels_text.size()) + stream.entries.size());
+    base::put_varint(stream.head, field_size(stream.labels_text.size()) + entries);
     base::put_varint(stream.head, wire::kStreamLabels << 3 | wire::kLengthDelimited);
     base::put_bytes(stream.head, stream.labels_text);
-    size += stream.head.size() + stream.entries.size();
+    size += stream.head.size() + entries;
   }
   return size;
 }

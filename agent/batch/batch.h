@@ -13,6 +13,7 @@
 #include "agent/batch/block_chain.h"
 #include "proto/base/status.h"
 #include "proto/model/push.h"
+#include "proto/wire/line_block.h"
 
 namespace skald::agent {
 
@@ -42,8 +43,9 @@ using MetadataView = std::span<const std::pair<std::string_view, std::string_vie
 class OpenBatch {
  public:
   explicit OpenBatch(BlockPool& pool) : pool_(pool) {}
-  // Skald takes an entry's time from the line, if it stands there (proto/wire/line_time.h).
-  void set_times_in_lines(bool on) noexcept { times_in_lines_ = on; }
+  // Skald takes lines without metadata as one text and an entry's time from its line
+  // (proto/wire/line_block.h, line_time.h); a Loki does not.
+  void set_for_skald(bool on) noexcept { for_skald_ = on; }
 
   // Index of a stream; streams are told apart by the caller.
   std::size_t add_stream(std::string labels_text);
@@ -61,6 +63,12 @@ class OpenBatch {
   void for_each_piece(std::string_view marks, Fn&& fn) const {
     for (const Stream& stream : streams_) {
       fn(std::string_view(stream.head));
+      if (stream.text.size() != 0) {
+        fn(std::string_view(stream.text_head));
+        stream.text.for_each(fn);
+        fn(std::string_view(stream.notes_head));
+        fn(std::string_view(stream.notes));
+      }
       stream.entries.for_each(fn);
     }
     fn(marks);
@@ -70,16 +78,27 @@ class OpenBatch {
 
  private:
   struct Stream {
+    Stream(std::string labels, BlockPool& pool)
+        : labels_text(std::move(labels)), text(pool), entries(pool) {}
     std::string labels_text;
+    // A block of lines, and behind it what cannot be in one; once there is such an entry, all that
+    // follow are with it, so that the order is kept.
+    BlockChain text;
+    std::string notes;
+    wire::LineBlockWriter block;
     BlockChain entries;
-    std::size_t time_at = 0;  // where the last line had its time
-    std::string head;         // of its `streams` field, once encoded_size() has run
+    std::size_t time_at = 0;                  // where the last line of `entries` had its time
+    std::string head, text_head, notes_head;  // of the fields, once encoded_size() has run
   };
+  static std::size_t close_block(Stream& stream);
+  static bool add_to_block(Stream& stream, std::int64_t timestamp_ns, std::string_view line);
+  void add_entry(Stream& stream, std::int64_t timestamp_ns, std::string_view line,
+                 MetadataView metadata);
   BlockPool& pool_;
   std::vector<Stream> streams_;
   std::size_t bytes_ = 0;
   std::uint64_t entries_ = 0;
-  bool times_in_lines_ = false;
+  bool for_skald_ = false;
 };
 
 // Compressors with their memory kept between batches.

@@ -3,6 +3,7 @@
 #include "agent/batch/batch.h"
 #include "proto/base/bytes.h"
 #include "proto/wire/decompress.h"
+#include "proto/wire/line_block.h"
 #include "proto/wire/push_encoder.h"
 #include "proto/wire/push_fields.h"
 
@@ -44,8 +45,20 @@ bool next_field(std::string_view& rest, Field& field) {
 
 struct Entries {
   std::string_view labels;
-  std::vector<std::string_view> whole;  // encoded `entries` fields
+  std::vector<std::string> whole;  // encoded `entries` fields
 };
+
+// The lines of a block as entries of their own. Writes to the block.
+bool read_lines(std::string_view block, std::vector<std::string>& entries) {
+  Field text, notes;
+  if (!next_field(block, text) || !next_field(block, notes)) return false;
+  wire::LineBlockReader lines(const_cast<char*>(text.payload.data()), text.payload.size(),
+                              notes.payload);
+  model::EntryView entry;
+  while (lines.next(entry.line, entry.timestamp_ns))
+    wire::append_entry(entries.emplace_back(), entry);
+  return !lines.failed();
+}
 
 base::Result<std::vector<Entries>> read_streams(std::string_view body) {
   std::vector<Entries> streams;
@@ -59,8 +72,10 @@ base::Result<std::vector<Entries>> read_streams(std::string_view body) {
       if (!next_field(rest, inner)) return base::internal("own stream does not decode");
       if (inner.number == wire::kStreamLabels)
         stream.labels = inner.payload;
-      else
-        stream.whole.push_back(inner.whole);
+      else if (inner.number != wire::kStreamLines)
+        stream.whole.emplace_back(inner.whole);
+      else if (!read_lines(inner.payload, stream.whole))
+        return base::internal("own lines do not decode");
     }
   }
   return streams;
@@ -78,7 +93,7 @@ base::Result<std::pair<SealedBatch, SealedBatch>> split_batch(const SealedBatch&
   std::uint64_t seen = 0;
   for (const Entries& stream : streams) {
     std::string parts[2];
-    for (const std::string_view entry : stream.whole) parts[seen++ < first_count ? 0 : 1] += entry;
+    for (const std::string& entry : stream.whole) parts[seen++ < first_count ? 0 : 1] += entry;
     for (int i = 0; i < 2; ++i)
       if (!parts[i].empty()) wire::append_stream(halves[i], stream.labels, parts[i]);
   }

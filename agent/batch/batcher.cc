@@ -23,7 +23,7 @@ Batcher::Batcher(BatcherOptions options, Refresh refresh, OnSealed on_sealed)
 void Batcher::set_protocol(bool with_marks) {
   with_marks_ = with_marks;
   encoding_ = with_marks ? Encoding::kZstd : Encoding::kSnappy;
-  for (const auto& tenant : tenants_) tenant->batch.set_times_in_lines(with_marks);
+  for (const auto& tenant : tenants_) tenant->batch.set_for_skald(with_marks);
 }
 
 Batcher::TenantBatch& Batcher::tenant_of(const std::string& name) {
@@ -31,7 +31,7 @@ Batcher::TenantBatch& Batcher::tenant_of(const std::string& name) {
     if (tenant->name == name) return *tenant;
   tenants_.push_back(
       std::unique_ptr<TenantBatch>(new TenantBatch{name, OpenBatch(pool_), 1, 0, {}, false}));
-  tenants_.back()->batch.set_times_in_lines(with_marks_);
+  tenants_.back()->batch.set_for_skald(with_marks_);
   return *tenants_.back();
 }
 
@@ -90,7 +90,8 @@ bool Batcher::add(const LabelSet& labels, std::int64_t timestamp_ns, std::string
   const std::size_t streams_max =
       options_.streams_max == 0 ? kBatchStreamsMax : options_.streams_max;
   if (tenant.batch.bytes() >= options_.batch_bytes || tenant.batch.streams() >= streams_max ||
-      tenant.sources.size() >= kBatchFilesMax || pool_.used_bytes() > kOpenBytesMax) [[unlikely]] {
+      tenant.batch.entries() >= kBatchEntriesMax || tenant.sources.size() >= kBatchFilesMax ||
+      pool_.used_bytes() > kOpenBytesMax) [[unlikely]] {
     tenant.full = true;
     any_full_ = true;
   }

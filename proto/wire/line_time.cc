@@ -76,6 +76,73 @@ std::optional<std::int64_t> read_line_time(std::string_view text) noexcept {
   return seconds * base::kNsPerSecond + nanos;
 }
 
+TimeForm time_form(std::string_view text) noexcept {
+  if (text.size() < kShortest) return {};
+  const char* const at = text.data();
+  if (at[4] != '-' || at[7] != '-' || at[13] != ':' || at[16] != ':' ||
+      (at[10] != 'T' && at[10] != ' ' && at[10] != 't'))
+    return {};
+  TimeForm form{kShortest, base::kNsPerSecond, 0};
+  if (kShortest + 1 < text.size() && (at[kShortest] == '.' || at[kShortest] == ',') &&
+      is_digit(at[kShortest + 1])) {
+    std::size_t end = kShortest + 1;
+    for (; end < text.size() && is_digit(at[end]); ++end) form.unit_ns /= 10;
+    if (form.unit_ns == 0) return {};
+    form.digits_size = end;
+  }
+  if (!read_zone(text.substr(form.digits_size), form.zone_s)) return {};
+  return form;
+}
+
+void blank_time(char* text, std::size_t digits_size) noexcept {
+  for (std::size_t i = 0; i < digits_size; ++i)
+    if (is_digit(text[i])) text[i] = '0';
+}
+
+namespace {
+
+void put_two(char* at, std::int64_t value) noexcept {
+  at[0] = static_cast<char>('0' + value / 10);
+  at[1] = static_cast<char>('0' + value % 10);
+}
+
+}  // namespace
+
+bool TimeWriter::write(char* text, const TimeForm& form, std::int64_t time_ns) noexcept {
+  if (time_ns < 0) return false;
+  const std::int64_t seconds = time_ns / base::kNsPerSecond + form.zone_s;
+  if (seconds < 0) return false;
+  const std::int64_t day = seconds / 86400;
+  if (day != day_) {
+    // Inverse of days_from_civil, same source.
+    const std::int64_t shifted = day + 719468;
+    const std::int64_t era = shifted / 146097;
+    const std::int64_t of_era = shifted - era * 146097;
+    const std::int64_t year_of_era =
+        (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    const std::int64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    const std::int64_t march = (5 * of_year + 2) / 153;
+    const std::int64_t month = march < 10 ? march + 3 : march - 9;
+    const std::int64_t year = year_of_era + era * 400 + (month <= 2 ? 1 : 0);
+    if (year > 2261) return false;
+    put_two(date_, year / 100);
+    put_two(date_ + 2, year % 100);
+    date_[4] = date_[7] = '-';
+    put_two(date_ + 5, month);
+    put_two(date_ + 8, of_year - (153 * march + 2) / 5 + 1);
+    day_ = day;
+  }
+  std::memcpy(text, date_, sizeof date_);
+  const std::int64_t of_day = seconds - day * 86400;
+  put_two(text + 11, of_day / 3600);
+  put_two(text + 14, of_day / 60 % 60);
+  put_two(text + 17, of_day % 60);
+  std::int64_t fraction = time_ns % base::kNsPerSecond / form.unit_ns;
+  for (std::size_t i = form.digits_size; i > kShortest + 1; fraction /= 10)
+    text[--i] = static_cast<char>('0' + fraction % 10);
+  return true;
+}
+
 std::size_t find_line_time(std::string_view line, std::int64_t time_ns, std::size_t hint) noexcept {
   if (hint >= kShortest && hint <= line.size() &&
       read_line_time(line.substr(line.size() - hint)) == time_ns)

@@ -23,4 +23,28 @@ std::optional<std::int64_t> read_line_time(std::string_view text) noexcept;
 // `hint` is tried first: the answer for the line before, or 0.
 std::size_t find_line_time(std::string_view line, std::int64_t time_ns, std::size_t hint) noexcept;
 
+inline constexpr std::size_t kTimeDigitsMax = 29;  // without its zone
+
+// How a time is written, whatever its digits say.
+struct TimeForm {
+  std::size_t digits_size = 0;  // up to the last digit before the zone; 0: not of a form above
+  std::int64_t unit_ns = 0;     // of the last digit
+  std::int64_t zone_s = 0;      // east of UTC
+};
+TimeForm time_form(std::string_view text) noexcept;
+
+// The first form.digits_size bytes of `text` with every digit a zero.
+void blank_time(char* text, std::size_t digits_size) noexcept;
+
+// Writes times over texts of their form. One thread; remembers the last day.
+class TimeWriter {
+ public:
+  // `time_ns` is a multiple of form.unit_ns. False: read_line_time would refuse the time.
+  bool write(char* text, const TimeForm& form, std::int64_t time_ns) noexcept;
+
+ private:
+  std::int64_t day_ = -1;
+  char date_[10] = {};
+};
+
 }  // namespace skald::wire

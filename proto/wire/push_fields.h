@@ -7,7 +7,8 @@ namespace skald::wire {
 enum WireType : unsigned { kVarint = 0, kFixed64 = 1, kLengthDelimited = 2, kFixed32 = 5 };
 
 enum RequestField : unsigned { kRequestStreams = 1, kRequestMarks = 100 };
-enum StreamField : unsigned { kStreamLabels = 1, kStreamEntries = 2 };
+enum StreamField : unsigned { kStreamLabels = 1, kStreamEntries = 2, kStreamLines = 101 };
+enum LinesField : unsigned { kLinesText = 1, kLinesNotes = 2 };
 enum EntryField : unsigned {
   kEntryTime = 1,
   kEntryLine = 2,

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "proto/base/clock.h"
+#include "proto/wire/line_block.h"
 #include "proto/wire/line_time.h"
 #include "proto/wire/proto_reader.h"
 #include "proto/wire/push_builder.h"
@@ -106,6 +107,35 @@ class EntryReader {
   const model::Labels* last_ = nullptr;
 };
 
+// What a packed body says is no longer what its lines say once times are put back.
+template <typename Batch>
+void forget_packed(Batch& batch) {
+  if constexpr (requires { batch.body.reset(); }) batch.body.reset();
+}
+
+// The times are put back into the body itself, which is the request's or the decompressor's own.
+base::Status read_lines(std::string_view message, PushBuilder& builder) {
+  std::string_view text, notes;
+  ProtoReader reader(message);
+  while (reader.next()) {
+    if (reader.is(kLinesText, kLengthDelimited)) text = reader.bytes();
+    if (reader.is(kLinesNotes, kLengthDelimited)) notes = reader.bytes();
+  }
+  if (reader.failed()) return malformed("a block of lines");
+  forget_packed(builder.result().batch);
+  LineBlockReader lines(const_cast<char*>(text.data()), text.size(), notes);
+  std::string_view line;
+  std::int64_t time_ns = 0;
+  while (lines.next(line, time_ns)) {
+    SKALD_TRY(builder.check_room());
+    model::EntryView& entry = builder.add_entry();
+    entry.line = line;
+    entry.timestamp_ns = time_ns;
+  }
+  if (lines.failed()) return base::invalid_argument("a block of lines and its notes do not agree");
+  return {};
+}
+
 base::Status read_stream(std::string_view message, PushBuilder& builder, EntryReader& entries) {
   if (!builder.begin_stream())
     return base::resource_exhausted("more than " + std::to_string(kStreamsMax) +
@@ -117,6 +147,8 @@ base::Status read_stream(std::string_view message, PushBuilder& builder, EntryRe
       SKALD_TRY(builder.check_room());
       model::EntryView& entry = builder.add_entry();
       SKALD_TRY(entries.read(reader.bytes(), entry));
+    } else if (reader.is(kStreamLines, kLengthDelimited)) {
+      SKALD_TRY(read_lines(reader.bytes(), builder));
     } else if (reader.is(kStreamLabels, kLengthDelimited)) {
       labels = reader.bytes();
     }
