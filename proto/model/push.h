@@ -3,6 +3,8 @@
 // own agent the file ranges they were read from.
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,10 +30,20 @@ struct PushStream {
   std::vector<EntryView> entries;  // any order; lines borrow from the decoded body
 };
 
+// The compressed body lines came in, for whoever keeps them: its bytes say the same in fewer.
+struct PackedBody {
+  enum class Coding : std::uint8_t { kSnappy = 1, kZstd = 2 };
+  Coding coding = Coding::kSnappy;
+  std::string_view packed;            // borrows from the request
+  std::string_view plain;             // what it unpacks to
+  std::shared_ptr<const void> owner;  // of `plain`, which never changes while somebody shares it
+};
+
 // Owner of the decoded body must outlive it.
 struct PushBatch {
   std::vector<PushStream> streams;
-  std::vector<FileMark> marks;  // empty for every client but ours
+  std::vector<FileMark> marks;     // empty for every client but ours
+  std::optional<PackedBody> body;  // if there is one; lines may lie in its `plain` or elsewhere
 };
 
 }  // namespace skald::model

@@ -80,12 +80,6 @@ char* Buffer::reserve(std::size_t size, std::size_t padding) {
   return data_.get();
 }
 
-void Buffer::release_if_above(std::size_t bytes) noexcept {
-  if (capacity_ <= bytes) return;
-  data_.reset();
-  capacity_ = size_ = 0;
-}
-
 struct Decompressor::Impl {
   base::UniqueHandle<ZSTD_DCtx, ZSTD_freeDCtx> zstd{ZSTD_createDCtx()};
 };

@@ -18,7 +18,6 @@ class Buffer {
   std::string_view view() const noexcept { return {data_.get(), size_}; }
   char* data() noexcept { return data_.get(); }
   std::size_t capacity() const noexcept { return capacity_; }
-  void release_if_above(std::size_t bytes) noexcept;
 
  private:
   std::unique_ptr<char[]> data_;

@@ -24,6 +24,7 @@ void PushBuilder::reset() {
   }
   result_.batch.streams.clear();
   result_.batch.marks.clear();
+  result_.batch.body.reset();
   result_.any_stream = false;
   result_.refused.clear();
   result_.refused_entries = result_.refused_bytes = 0;

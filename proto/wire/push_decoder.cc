@@ -36,10 +36,15 @@ constexpr std::size_t kTenBytesOfSnappyMax = 128;
 
 struct PushDecoder::Impl {
   Decompressor decompressor;
-  Buffer first, second;
+  std::shared_ptr<Buffer> first, second;  // the last results of decompressor; see own()
   JsonPushParser json;
   PushBuilder builder;
 
+  // A buffer that somebody keeps is theirs.
+  static Buffer& own(std::shared_ptr<Buffer>& buffer) {
+    if (buffer == nullptr || buffer.use_count() > 1) buffer = std::make_shared<Buffer>();
+    return *buffer;
+  }
   base::Status decode(const PushInput& input, std::string& body);
 
  private:
@@ -72,6 +77,9 @@ base::Status PushDecoder::Impl::decode(const PushInput& input, std::string& body
                                       " bytes: send smaller batches");
   } else {
     SKALD_TRY(unpack(coding, body, is_json, plain));
+    // A frame that does not state its size is unpacked into more memory than it needs.
+    if (coding == "zstd" && first->capacity() <= plain.size() + plain.size() / 8)
+      builder.result().batch.body = {model::PackedBody::Coding::kZstd, body, plain, first};
   }
   builder.result().decoded_bytes = plain.size();
   if (!is_json) return protobuf(input, plain, as_snappy);
@@ -83,15 +91,15 @@ base::Status PushDecoder::Impl::unpack(const std::string& coding, std::string_vi
                                        bool json_form, std::string_view& out) {
   const std::size_t size_max = json_form ? kUnpackedJsonBytesMax : kDecodedBytesMax;
   if (coding == "gzip" || coding == "x-gzip") {
-    SKALD_TRY(decompressor.gzip(in, size_max, first));
+    SKALD_TRY(decompressor.gzip(in, size_max, own(first)));
   } else if (coding == "deflate") {
-    SKALD_TRY(decompressor.deflate(in, size_max, first));
+    SKALD_TRY(decompressor.deflate(in, size_max, own(first)));
   } else if (coding == "zstd") {
-    SKALD_TRY(decompressor.zstd(in, size_max, first));
+    SKALD_TRY(decompressor.zstd(in, size_max, own(first)));
   } else {
     return base::unsupported("Content-Encoding \"" + coding.substr(0, 100) + "\" not supported");
   }
-  out = first.view();
+  out = first->view();
   return {};
 }
 
@@ -99,8 +107,11 @@ base::Status PushDecoder::Impl::protobuf(const PushInput& input, std::string_vie
                                          bool coded_as_snappy) {
   if (input.form == PushForm::kOtlp && !coded_as_snappy)
     return decode_otlp_protobuf(body, input.now_ns, builder);
-  SKALD_TRY(unsnap(body, coded_as_snappy, body));
+  const std::string_view packed = body;
+  SKALD_TRY(unsnap(packed, coded_as_snappy, body));
   builder.result().decoded_bytes = body.size();
+  if (second != nullptr && body.data() == second->data())
+    builder.result().batch.body = {model::PackedBody::Coding::kSnappy, packed, body, second};
   if (input.form == PushForm::kOtlp) return decode_otlp_protobuf(body, input.now_ns, builder);
   return decode_protobuf(body, builder);
 }
@@ -114,9 +125,9 @@ base::Status PushDecoder::Impl::unsnap(std::string_view body, bool must, std::st
     out = body;
     return {};
   }
-  base::Status status = decompressor.snappy(body, kDecodedBytesMax, second);
+  base::Status status = decompressor.snappy(body, kDecodedBytesMax, own(second));
   if (status.ok()) {
-    out = second.view();
+    out = second->view();
     return {};
   }
   // A request with nothing but file marks, or a short one.
@@ -140,8 +151,10 @@ base::Result<DecodedPush*> PushDecoder::decode(const PushInput& input, std::stri
 }
 
 void PushDecoder::release_large_buffers() noexcept {
-  impl_->first.release_if_above(kKeptBytesMax);
-  impl_->second.release_if_above(kKeptBytesMax);
+  impl_->builder.result().batch.body.reset();
+  for (auto* buffer : {&impl_->first, &impl_->second})
+    if (*buffer != nullptr && (buffer->use_count() > 1 || (*buffer)->capacity() > kKeptBytesMax))
+      buffer->reset();
 }
 
 }  // namespace skald::wire

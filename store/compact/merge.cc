@@ -91,7 +91,8 @@ class Merger {
         return true;
       }
     }
-    if (!recent_.insert(ingest::hash_entry(number, row.timestamp_ns, row.line, &metadata))) {
+    if (!recent_.insert(ingest::hash_entry(number, row.timestamp_ns, row.line,
+                                           ingest::hash_metadata(&metadata)))) {
       ++counts_.duplicates;
       return true;
     }

@@ -6,6 +6,11 @@
 #include "store/ingest/limits.h"
 
 namespace skald::store::ingest {
+namespace {
+
+constexpr std::size_t kPrefetchAhead = 16;  // rows: a look-up is a cache miss or two
+
+}  // namespace
 
 Committer::Committer(CommitterOptions options, const base::Clock& clock, TenantTable& tenants,
                      wal::WalWriter& wal)
@@ -19,13 +24,18 @@ std::vector<std::uint64_t> Committer::hash_rows(const wal::EncodedBatch& batch) 
   std::vector<std::uint64_t> hashes;
   hashes.reserve(batch.rows.size());
   std::uint32_t stream = index::kNoStream;
-  std::uint64_t stream_hash = 0;
+  std::uint64_t stream_hash = 0, metadata_hash = 0;
+  const model::Labels* metadata = nullptr;
   for (const wal::BatchRow& row : batch.rows) {
     if (row.stream != stream) {
       stream = row.stream;
       stream_hash = hash_stream(options_.hash_seed, batch.tenant, batch.streams[stream]);
     }
-    hashes.push_back(hash_entry(stream_hash, row.timestamp_ns, row.line, row.metadata));
+    if (row.metadata != metadata) {
+      metadata = row.metadata;
+      metadata_hash = hash_metadata(metadata);
+    }
+    hashes.push_back(hash_entry(stream_hash, row.timestamp_ns, row.line, metadata_hash));
   }
   return hashes;
 }
@@ -97,6 +107,7 @@ void Committer::judge(Pending& pending) {
   }
   pending.inserted.reserve(rows);
   for (std::size_t i = 0; i < rows; ++i) {
+    if (i + kPrefetchAhead < rows) recent_.prefetch(pending.hashes[i + kPrefetchAhead]);
     if (recent_.insert(pending.hashes[i])) {
       pending.inserted.push_back(pending.hashes[i]);
       continue;

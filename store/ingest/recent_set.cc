@@ -23,12 +23,14 @@ std::uint64_t hash_stream(std::uint64_t seed, std::string_view tenant,
 }
 
 std::uint64_t hash_entry(std::uint64_t stream_hash, model::TimestampNs time_ns,
-                         std::string_view line, const model::Labels* metadata) noexcept {
-  const bool plain = metadata == nullptr || metadata->empty();
+                         std::string_view line, std::uint64_t metadata_hash) noexcept {
   const std::uint64_t words[4] = {stream_hash, static_cast<std::uint64_t>(time_ns),
-                                  XXH3_64bits(line.data(), line.size()),
-                                  plain ? 0 : metadata->hash()};
+                                  XXH3_64bits(line.data(), line.size()), metadata_hash};
   return XXH3_64bits(words, sizeof(words));
+}
+
+std::uint64_t hash_metadata(const model::Labels* metadata) noexcept {
+  return metadata == nullptr || metadata->empty() ? 0 : metadata->hash();
 }
 
 RecentSet::RecentSet(std::size_t entries, std::size_t kept)
@@ -63,6 +65,12 @@ void RecentSet::Table::put(std::uint64_t hash) {
   while (slots[at] != kFree) at = (at + 1) & mask;
   slots[at] = hash;
   ++used;
+}
+
+void RecentSet::prefetch(std::uint64_t hash) const noexcept {
+  hash = adjust(hash);
+  __builtin_prefetch(&new_.slots[hash & (new_.slots.size() - 1)], 1);
+  __builtin_prefetch(&old_.slots[hash & (old_.slots.size() - 1)]);
 }
 
 bool RecentSet::insert(std::uint64_t hash) {

@@ -22,14 +22,17 @@ namespace skald::store::ingest {
 std::uint64_t hash_stream(std::uint64_t seed, std::string_view tenant,
                           const model::Labels& labels) noexcept;
 std::uint64_t hash_entry(std::uint64_t stream_hash, model::TimestampNs time_ns,
-                         std::string_view line, const model::Labels* metadata) noexcept;
+                         std::string_view line, std::uint64_t metadata_hash) noexcept;
+// Of an entry's metadata; 0 without any.
+std::uint64_t hash_metadata(const model::Labels* metadata) noexcept;
 
 class RecentSet {
  public:
   // Recognises the newest `entries`; save() gives the newest `kept` of them.
   RecentSet(std::size_t entries, std::size_t kept);
-  bool insert(std::uint64_t hash);  // false: it was there
-  void erase(std::uint64_t hash);   // one that insert() took, of a commit that failed
+  bool insert(std::uint64_t hash);                   // false: it was there
+  void prefetch(std::uint64_t hash) const noexcept;  // some inserts ahead: both tables are large
+  void erase(std::uint64_t hash);  // one that insert() took, of a commit that failed
   // 8-byte words, and back.
   std::string save() const;
   void load(std::string_view words);

@@ -20,12 +20,13 @@
 
 namespace skald::store::wal {
 
-inline constexpr char kRowDropped = 1;   // a duplicate: does not count
-inline constexpr char kRowMetadata = 2;  // structured metadata follows the time
+inline constexpr char kRowDropped = 1;       // a duplicate: does not count
+inline constexpr char kRowMetadata = 2;      // structured metadata follows the time
+inline constexpr char kRowSameMetadata = 4;  // that of the row before in its stream
 
 struct BatchRow {
   model::TimestampNs timestamp_ns = 0;
-  std::string_view line;                    // into the record
+  std::string_view line;                    // into what `owner` keeps
   char* flags = nullptr;                    // into the record; null after decode_batch()
   const model::Labels* metadata = nullptr;  // into EncodedBatch::metadata; null: none
   std::uint32_t stream = 0;                 // index into EncodedBatch::streams
@@ -40,6 +41,7 @@ struct EncodedBatch {
   std::shared_ptr<const void> owner;                    // what the lines borrow from
   std::size_t owner_bytes = 0;                          // its size in memory
   std::shared_ptr<RecordBuffer> record;                 // the encoder's; null after decoding
+                                                        // (may be `owner`, too)
 };
 
 // `keep(stream, entry)` says which entries to take: the committer's caller leaves out those beyond
@@ -48,15 +50,19 @@ template <typename Keep>
 base::Result<EncodedBatch> encode_batch(std::string_view tenant, const model::PushBatch& batch,
                                         Keep&& keep);
 
-// kCorrupt. Lines borrow from `payload`, which `owner` keeps alive.
+// kCorrupt. Lines borrow from `payload`, which `owner` keeps alive, or from the unpacked body.
 base::Result<EncodedBatch> decode_batch(std::string_view payload,
                                         std::shared_ptr<const void> owner);
 
 // Used by encode_batch only: writes into a buffer sized for the worst case.
 class BatchEncoder {
  public:
-  static std::size_t bytes_max(std::string_view tenant, const model::PushBatch& batch);
-  BatchEncoder(std::string_view tenant, const model::PushBatch& batch, std::size_t capacity);
+  struct Plan {
+    bool packed = false;       // the body goes to the record, and rows say where in it they lie
+    std::size_t capacity = 0;  // of the record
+  };
+  static Plan plan(std::string_view tenant, const model::PushBatch& batch);
+  BatchEncoder(std::string_view tenant, const model::PushBatch& batch, const Plan& plan);
   void begin_stream(const model::Labels& labels);
   void add(const model::EntryView& entry);
   void end_stream();
@@ -66,8 +72,13 @@ class BatchEncoder {
   void put_varint(std::uint64_t value) noexcept;
   void put_bytes(std::string_view bytes) noexcept;
   void put_labels(const model::Labels& labels) noexcept;
+  void put_metadata(const model::Labels& metadata, BatchRow& row);
+  void put_line(std::string_view line, BatchRow& row) noexcept;
 
   EncodedBatch out_;
+  const char* plain_ = nullptr;                // of the packed body; null: lines go to the record
+  std::size_t line_end_ = 0;                   // in `plain_`, of the row before
+  const model::Labels* last_given_ = nullptr;  // metadata of the row before, as it came
   char* at_ = nullptr;
   char* count_at_ = nullptr;  // the open stream's row count, 4 bytes
   std::uint32_t count_ = 0;
@@ -80,9 +91,9 @@ inline constexpr std::size_t kEncodeBytesMax = 512U << 20;
 template <typename Keep>
 base::Result<EncodedBatch> encode_batch(std::string_view tenant, const model::PushBatch& batch,
                                         Keep&& keep) {
-  const std::size_t capacity = BatchEncoder::bytes_max(tenant, batch);
-  if (capacity > kEncodeBytesMax) return batch_too_large(capacity);
-  BatchEncoder encoder(tenant, batch, capacity);
+  const BatchEncoder::Plan plan = BatchEncoder::plan(tenant, batch);
+  if (plan.capacity > kEncodeBytesMax) return batch_too_large(plan.capacity);
+  BatchEncoder encoder(tenant, batch, plan);
   for (std::size_t s = 0; s < batch.streams.size(); ++s) {
     const model::PushStream& stream = batch.streams[s];
     encoder.begin_stream(stream.labels);

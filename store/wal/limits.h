@@ -1,6 +1,7 @@
 #pragma once
 // Every limit of the write-ahead log, with the reason. Readers refuse what is beyond.
 
+#include <cstddef>
 #include <cstdint>
 
 namespace skald::store::wal {
@@ -14,6 +15,8 @@ inline constexpr std::uint64_t kSegmentBytesMax = 64ULL << 20;
 inline constexpr std::uint64_t kSegmentFileBytesMax = kSegmentBytesMax + kPayloadBytesMax + 4096;
 // Small records of one group are joined up to this size before they are written.
 inline constexpr std::uint32_t kJoinBytesMax = 64U << 10;
+// A packed body that unpacks to less is not worth keeping apart from its lines.
+inline constexpr std::size_t kPackedBodyMin = 4U << 10;
 // A batch names at most this many streams, marks, and metadata pairs per entry: decoded counts are
 // believed only up to here.
 inline constexpr std::uint32_t kBatchStreamsMax = 4U << 20;

@@ -40,9 +40,9 @@ base::Result<SegmentHeader> decode_segment_header(std::string_view bytes) {
     return base::corrupt("not a WAL segment: its first 40 bytes are no segment header");
   base::ByteReader reader(bytes.substr(8, kSegmentHeaderBytes - 8));
   const auto version = reader.read_le<std::uint32_t>();
-  if (version != kVersion)
+  if (version < kVersionMin || version > kVersion)
     return base::unsupported("WAL segment of version " + std::to_string(version) +
-                             "; this build reads version " + std::to_string(kVersion));
+                             "; this build reads up to " + std::to_string(kVersion));
   const auto crc = reader.read_le<std::uint32_t>();
   if (crc != base::crc32c(bytes.substr(16, kSegmentHeaderBytes - 16)))
     return base::corrupt("WAL segment header: checksum does not match");

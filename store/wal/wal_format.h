@@ -14,7 +14,8 @@
 
 namespace skald::store::wal {
 
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersionMin = 1;  // without packed bodies
 inline constexpr std::size_t kSegmentHeaderBytes = 40;
 inline constexpr std::size_t kRecordHeaderBytes = 20;
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <memory>
 #include <sstream>
 
+#include "proto/wire/push_encoder.h"
 #include "store/wal/batch_codec.h"
 #include "store/wal/wal_reader.h"
 #include "store/wal/wal_writer.h"
@@ -20,9 +22,9 @@ std::string read_document() {
 }
 
 // The bytes of the document's ```hex block: "offset: xx xx ..." lines.
-std::string example_bytes() {
+std::string example_bytes(const std::string& heading = "```hex\n") {
   const std::string text = read_document();
-  const std::size_t begin = text.find("```hex\n") + 7;
+  const std::size_t begin = text.find(heading) + heading.size();
   std::istringstream block(text.substr(begin, text.find("```", begin) - begin));
   std::string bytes;
   for (std::string line; std::getline(block, line);) {
@@ -112,6 +114,115 @@ TEST(WalFormat, DroppedRowsDoNotComeBack) {
   ASSERT_TRUE(batch.ok());
   ASSERT_EQ(batch->rows.size(), 1U);
   EXPECT_EQ(batch->rows[0].line, "two");
+}
+
+// A batch whose lines lie in a snappy body, as a push brings them.
+class PackedPush {
+ public:
+  PackedPush() : plain_(std::make_shared<std::string>()) {
+    for (int i = 0; i < 500; ++i)
+      *plain_ += "the line " + std::to_string(i * i) + " of a body that is worth packing|";
+    wire::compress_snappy(*plain_, packed_);
+  }
+  model::PushBatch batch() {
+    model::PushBatch out;
+    out.body = {model::PackedBody::Coding::kSnappy, packed_, *plain_, plain_};
+    for (const char* job : {"api", "web"}) out.streams.push_back({model::Labels{{"job", job}}, {}});
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < 500; ++i) {
+      const std::size_t end = plain_->find('|', at);
+      const model::Labels* const metadata =
+          i % 100 < 50 ? nullptr : (i % 100 < 80 ? &first_ : &second_);
+      out.streams[i % 2].entries.push_back({static_cast<model::TimestampNs>(1'000'000 - i * 7),
+                                            std::string_view(*plain_).substr(at, end - at),
+                                            metadata});
+      at = end + 1;
+    }
+    return out;
+  }
+
+ private:
+  std::shared_ptr<std::string> plain_;
+  std::string packed_;
+  model::Labels first_{{"trace", "a"}}, second_{{"trace", "b"}, {"span", "c"}};
+};
+
+void expect_equal_rows(const EncodedBatch& a, const EncodedBatch& b) {
+  ASSERT_EQ(a.rows.size(), b.rows.size());
+  EXPECT_EQ(a.streams, b.streams);
+  for (std::size_t i = 0; i < a.rows.size(); ++i) {
+    EXPECT_EQ(a.rows[i].timestamp_ns, b.rows[i].timestamp_ns) << i;
+    EXPECT_EQ(a.rows[i].line, b.rows[i].line) << i;
+    EXPECT_EQ(a.rows[i].stream, b.rows[i].stream) << i;
+    ASSERT_EQ(a.rows[i].metadata == nullptr, b.rows[i].metadata == nullptr) << i;
+    if (a.rows[i].metadata != nullptr) {
+      EXPECT_EQ(*a.rows[i].metadata, *b.rows[i].metadata) << i;
+    }
+  }
+}
+
+TEST(WalFormat, APackedBodyIsKeptInsteadOfItsLines) {
+  PackedPush push;
+  const model::PushBatch batch = push.batch();
+  const EncodedBatch encoded = encode(batch);
+  EXPECT_LT(encoded.record->size, batch.body->plain.size() / 2);
+  EXPECT_EQ(encoded.owner, batch.body->owner);
+  EXPECT_EQ(encoded.rows[0].line.data(), batch.body->plain.data());
+  auto payload = std::make_shared<std::string>(encoded.record->payload());
+  const auto decoded = decode_batch(*payload, payload);
+  ASSERT_TRUE(decoded.ok());
+  payload->assign(payload->size(), '?');  // the lines do not borrow from it
+  expect_equal_rows(*decoded, encoded);
+}
+
+TEST(WalFormat, LinesThatLieElsewhereAreWrittenOut) {
+  PackedPush push;
+  model::PushBatch batch = push.batch();
+  const std::string elsewhere = "a line of another place";
+  batch.streams[0].entries[3].line = elsewhere;
+  const EncodedBatch encoded = encode(batch);
+  EXPECT_EQ(encoded.owner, encoded.record);
+  const auto decoded = decode_batch(encoded.record->payload(), encoded.owner);
+  ASSERT_TRUE(decoded.ok());
+  expect_equal_rows(*decoded, encoded);
+}
+
+TEST(WalFormat, ABodyThatHoldsFewOfTheLinesIsNotKept) {
+  PackedPush push;
+  model::PushBatch batch = push.batch();
+  batch.streams.pop_back();
+  batch.streams[0].entries.resize(100);
+  EXPECT_EQ(encode(batch).owner_bytes, encode(batch).record->capacity);
+}
+
+TEST(WalFormat, ADamagedPackedPayloadIsAnErrorNotACrash) {
+  PackedPush push;
+  EncodedBatch encoded = encode(push.batch());
+  *encoded.rows[7].flags = static_cast<char>(*encoded.rows[7].flags | kRowDropped);
+  const std::string whole(encoded.record->payload());
+  EXPECT_EQ(decode_batch(whole, nullptr).value().rows.size(), 499U);
+  for (std::size_t i = 0; i < whole.size(); i += i < 64 ? 1 : 37) {
+    EXPECT_FALSE(decode_batch(whole.substr(0, i), nullptr).ok()) << i;
+    for (const int flip : {1, 0x80, 0xFF}) {
+      std::string damaged = whole;
+      damaged[i] = static_cast<char>(damaged[i] ^ flip);
+      const auto batch = decode_batch(damaged, nullptr);
+      if (!batch.ok()) continue;
+      for (const BatchRow& row : batch->rows) EXPECT_LE(row.line.size(), 32U << 20);
+    }
+  }
+}
+
+TEST(WalFormat, TheDocumentsPackedExampleIsRead) {
+  const auto batch = decode_batch(example_bytes("```hex packed\n"), nullptr);
+  ASSERT_TRUE(batch.ok());
+  EXPECT_EQ(batch->tenant, "t");
+  ASSERT_EQ(batch->rows.size(), 2U);
+  EXPECT_EQ(batch->rows[0].line, "one");
+  EXPECT_EQ(*batch->rows[0].metadata, InMemory().metadata);
+  EXPECT_EQ(batch->rows[1].timestamp_ns, 1005);
+  EXPECT_EQ(batch->rows[1].line, "two");
+  EXPECT_EQ(batch->rows[1].metadata, batch->rows[0].metadata);
 }
 
 TEST(WalFormat, SegmentNamesSortAsTheirSequences) {
