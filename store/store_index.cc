@@ -51,7 +51,7 @@ void StoreImpl::open_index() {
 void StoreImpl::take_streams(ingest::Tenant& tenant) {
   const auto found = index_contents_.find(tenant.name);
   if (found == index_contents_.end()) return;
-  auto& streams = found->second.streams;
+  const index::StreamRecords& streams = found->second.streams;
   index::Bitmap used;
   for (const auto& [name, part] : found->second.parts) used.unite(part.streams);
   const bool mostly_dead = streams.size() >= kDeadStreamsMin && used.size() * 2 < streams.size();
@@ -60,8 +60,12 @@ void StoreImpl::take_streams(ingest::Tenant& tenant) {
     forget_index_of(tenant.name);
     return;
   }
-  for (std::uint32_t number = 0; number < streams.size(); ++number) {
-    if (tenant.labels.add_known(streams[number].id, streams[number].labels) == number) continue;
+  tenant.labels.reserve(streams.size());
+  std::uint32_t number = 0;
+  streams.for_each([&](model::StreamId id, std::span<const index::LabelIndex::PairView> labels) {
+    return tenant.labels.add_known(id, labels) == number && ++number > 0;
+  });
+  if (number != streams.size()) {
     findings_.push_back("index: two streams of tenant " + tenant.name + " have one id");
     tenant.labels = index::LabelIndex();
     forget_index_of(tenant.name);

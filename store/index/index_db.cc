@@ -105,21 +105,10 @@ base::Status malformed(const char* what) {
   return base::corrupt(std::string("index: malformed ") + what);
 }
 
-base::Status take_stream(base::ByteReader& key, base::ByteReader& value, IndexedTenant& tenant) {
+base::Status take_stream(base::ByteReader& key, std::string_view record, IndexedTenant& tenant) {
   const std::uint32_t number = __builtin_bswap32(key.read_le<std::uint32_t>());
-  IndexedStream stream;
-  stream.id.value = value.read_le<std::uint64_t>();
-  const std::uint64_t count = value.read_varint();
-  if (count > kLabelPairsMax || number != tenant.streams.size()) return malformed("stream");
-  std::vector<model::Labels::Pair> pairs;
-  for (std::uint64_t i = 0; i < count && !value.failed(); ++i) {
-    const std::string_view name = value.read_bytes();
-    pairs.emplace_back(name, value.read_bytes());
-  }
-  if (key.failed() || value.failed()) return malformed("stream");
-  stream.labels = model::Labels::from_pairs(std::move(pairs));
-  tenant.streams.push_back(std::move(stream));
-  return {};
+  const bool next = !key.failed() && number == tenant.streams.size();
+  return next && tenant.streams.append(record) ? base::Status() : malformed("stream");
 }
 
 base::Status take_part(base::ByteReader& key, base::ByteReader& value, IndexedTenant& tenant) {
@@ -154,7 +143,7 @@ base::Status take_record(std::string_view key_bytes, std::string_view value_byte
   IndexedTenant& tenant = out[std::string(key.read_bytes())];
   if (key.failed()) return malformed("key");
   switch (key_bytes.front()) {
-    case kStreamKey: return take_stream(key, value, tenant);
+    case kStreamKey: return take_stream(key, body, tenant);
     case kPartKey: return take_part(key, value, tenant);
     case kMarksKey: tenant.marks = body; return {};
     default: return malformed("key");
@@ -162,6 +151,24 @@ base::Status take_record(std::string_view key_bytes, std::string_view value_byte
 }
 
 }  // namespace
+
+bool StreamRecords::append(std::string_view record) {
+  base::ByteReader reader(record);
+  static_cast<void>(reader.read_le<std::uint64_t>());
+  const std::uint64_t labels = reader.read_varint();
+  if (labels > kLabelPairsMax) return false;
+  std::string_view before;
+  for (std::uint64_t i = 0; i < labels; ++i) {
+    const std::string_view name = reader.read_bytes();
+    if (i > 0 && name <= before) return false;
+    before = name;
+    static_cast<void>(reader.read_bytes());
+  }
+  if (reader.failed() || !reader.done()) return false;
+  bytes_.append(record);
+  ++count_;
+  return true;
+}
 
 IndexDb::~IndexDb() { mdb_env_close(env_); }
 

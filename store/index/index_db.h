@@ -9,14 +9,17 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "proto/base/bytes.h"
 #include "proto/base/fs.h"
 #include "proto/base/status.h"
 #include "proto/model/entry.h"
 #include "store/index/bitmap.h"
+#include "store/index/label_index.h"
 
 struct MDB_env;
 
@@ -36,8 +39,37 @@ struct IndexedPart {
   std::uint32_t search_bytes = 0, search_crc = 0;
 };
 
+// The streams of a tenant by number, without gaps, as the records of the file: a million of them
+// are not worth a million little objects on their way into the LabelIndex.
+class StreamRecords {
+ public:
+  std::uint32_t size() const noexcept { return count_; }
+  // Calls visit(id, labels) in the order of the numbers until it returns false. Labels are in the
+  // order of their names; views live as long as this does.
+  template <typename Visit>
+  void for_each(Visit&& visit) const {
+    std::vector<LabelIndex::PairView> labels;
+    base::ByteReader reader(bytes_);
+    for (std::uint32_t i = 0; i < count_; ++i) {
+      const model::StreamId id{reader.read_le<std::uint64_t>()};
+      labels.resize(reader.read_varint());
+      for (auto& [name, value] : labels) {
+        name = reader.read_bytes();
+        value = reader.read_bytes();
+      }
+      if (!visit(id, std::span<const LabelIndex::PairView>(labels))) return;
+    }
+  }
+  // False: the record is not well-formed.
+  bool append(std::string_view record);
+
+ private:
+  std::string bytes_;
+  std::uint32_t count_ = 0;
+};
+
 struct IndexedTenant {
-  std::vector<IndexedStream> streams;        // by number, without gaps
+  StreamRecords streams;
   std::map<std::string, IndexedPart> parts;  // by file name
   std::string marks;                         // opaque to the index
 };

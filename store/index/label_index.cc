@@ -1,28 +1,30 @@
 #include "store/index/label_index.h"
 
 #include <algorithm>
+#include <bit>
+#include <functional>
 #include <utility>
 
 namespace skald::store::index {
 
 void LabelIndex::Posting::add(std::uint32_t number) {
-  if (single == kNoStream && many.empty()) {
+  if (single == kNoStream) {
     single = number;
     return;
   }
-  if (single != kNoStream) many.add(std::exchange(single, kNoStream));
+  if (single != kSpread) many.add(std::exchange(single, kSpread));
   many.add(number);
 }
 
 bool LabelIndex::Posting::intersects(const Bitmap& among) const {
-  return single != kNoStream ? among.contains(single) : many.intersects(among);
+  return single == kSpread ? many.intersects(among) : among.contains(single);
 }
 
 void LabelIndex::Posting::unite_into(Bitmap& out) const {
-  if (single != kNoStream)
-    out.add(single);
-  else
+  if (single == kSpread)
     out.unite(many);
+  else
+    out.add(single);
 }
 
 std::size_t LabelIndex::slot_of(model::StreamId id) const {
@@ -62,17 +64,33 @@ std::uint32_t LabelIndex::find(const model::Labels& labels) const {
 std::uint32_t LabelIndex::find_or_add(const model::Labels& labels) {
   for (model::StreamId candidate{labels.hash()};; ++candidate.value) {
     const std::uint32_t number = find(candidate);
-    if (number == kNoStream) return append(candidate, labels);
+    if (number == kNoStream) {
+      scratch_.assign(labels.begin(), labels.end());
+      return append(candidate, scratch_);
+    }
     if (equal(streams_[number], labels)) return number;
   }
 }
 
 std::uint32_t LabelIndex::add_known(model::StreamId id, const model::Labels& labels) {
+  scratch_.assign(labels.begin(), labels.end());
+  return add_known(id, std::span<const PairView>(scratch_));
+}
+
+std::uint32_t LabelIndex::add_known(model::StreamId id, std::span<const PairView> labels) {
   const std::uint32_t number = find(id);
   return number != kNoStream ? number : append(id, labels);
 }
 
-std::uint32_t LabelIndex::append(model::StreamId id, const model::Labels& labels) {
+void LabelIndex::reserve(std::uint32_t streams) {
+  streams_.reserve(streams);
+  if (slots_.size() < std::size_t{streams} * 2) {
+    slots_.resize(std::bit_ceil(std::max<std::size_t>(32, std::size_t{streams})));
+    grow_slots();
+  }
+}
+
+std::uint32_t LabelIndex::append(model::StreamId id, std::span<const PairView> labels) {
   if ((streams_.size() + 1) * 2 > slots_.size()) grow_slots();
   const auto number = static_cast<std::uint32_t>(streams_.size());
   slots_[slot_of(id)] = number;
@@ -80,25 +98,65 @@ std::uint32_t LabelIndex::append(model::StreamId id, const model::Labels& labels
       {id, static_cast<std::uint32_t>(pairs_.size()), static_cast<std::uint32_t>(labels.size())});
   all_.add(number);
   for (const auto& [name_text, value_text] : labels) {
-    auto found = name_numbers_.find(name_text);
-    if (found == name_numbers_.end()) {
-      names_.emplace_back().text = name_text;
-      found =
-          name_numbers_.emplace(names_.back().text, static_cast<std::uint32_t>(names_.size() - 1))
-              .first;
-    }
-    Name& name = names_[found->second];
-    name.streams.add(number);
-    auto value = name.values.find(value_text);
-    if (value == name.values.end()) {
-      values_.emplace_back().text = value_text;
-      value =
-          name.values.emplace(values_.back().text, static_cast<std::uint32_t>(values_.size() - 1))
-              .first;
-    }
-    values_[value->second].streams.add(number);
-    pairs_.push_back({found->second, value->second});
+    const std::uint32_t name = find_or_add_name(name_text);
+    names_[name].streams.add(number);
+    const std::uint32_t value = find_or_add_value(names_[name].values, value_text);
+    values_[value].streams.add(number);
+    pairs_.push_back({name, value});
   }
+  return number;
+}
+
+std::uint32_t LabelIndex::find_or_add_name(std::string_view text) {
+  const auto found = name_numbers_.find(text);
+  if (found != name_numbers_.end()) return found->second;
+  names_.emplace_back().text = text;
+  const auto number = static_cast<std::uint32_t>(names_.size() - 1);
+  name_numbers_.emplace(names_.back().text, number);
+  return number;
+}
+
+namespace {
+
+std::uint64_t tag_of(std::string_view text) noexcept {
+  return std::uint64_t{std::hash<std::string_view>()(text)} & ~0xFFFFFFFFULL;
+}
+
+std::size_t place_of(std::uint64_t slot, std::size_t size) noexcept {
+  return static_cast<std::size_t>(slot >> 32) & (size - 1);
+}
+
+}  // namespace
+
+std::uint32_t LabelIndex::find_value(const ValueTable& table, std::string_view text) const {
+  const std::vector<std::uint64_t>& slots = table.slots;
+  if (slots.empty()) return kNoStream;
+  const std::uint64_t tag = tag_of(text);
+  for (std::size_t at = place_of(tag, slots.size()); slots[at] != kFreeSlot;
+       at = (at + 1) & (slots.size() - 1)) {
+    const auto number = static_cast<std::uint32_t>(slots[at]);
+    if ((slots[at] & ~0xFFFFFFFFULL) == tag && values_[number].text == text) return number;
+  }
+  return kNoStream;
+}
+
+std::uint32_t LabelIndex::find_or_add_value(ValueTable& table, std::string_view text) {
+  if (const std::uint32_t found = find_value(table, text); found != kNoStream) return found;
+  const auto put = [](std::vector<std::uint64_t>& slots, std::uint64_t slot) {
+    std::size_t at = place_of(slot, slots.size());
+    while (slots[at] != kFreeSlot) at = (at + 1) & (slots.size() - 1);
+    slots[at] = slot;
+  };
+  if ((table.used + 1) * 2 > table.slots.size()) {
+    std::vector<std::uint64_t> larger(std::max<std::size_t>(4, table.slots.size() * 2), kFreeSlot);
+    for (const std::uint64_t slot : table.slots)
+      if (slot != kFreeSlot) put(larger, slot);
+    table.slots = std::move(larger);
+  }
+  values_.emplace_back().text = text;
+  const auto number = static_cast<std::uint32_t>(values_.size() - 1);
+  put(table.slots, tag_of(text) | number);
+  ++table.used;
   return number;
 }
 
@@ -124,8 +182,8 @@ Bitmap LabelIndex::matching(const model::Matcher& matcher, bool matches) const {
   const Name* name = find_name(matcher.name());
   if (name == nullptr) return out;
   const auto unite = [&](std::string_view value) {
-    const auto found = name->values.find(value);
-    if (found != name->values.end()) values_[found->second].streams.unite_into(out);
+    const std::uint32_t found = find_value(name->values, value);
+    if (found != kNoStream) values_[found].streams.unite_into(out);
   };
   using Op = model::Matcher::Op;
   const bool positive = matcher.op() == Op::kEqual || matcher.op() == Op::kRegex;
@@ -135,8 +193,9 @@ Bitmap LabelIndex::matching(const model::Matcher& matcher, bool matches) const {
   } else if (matches == positive && !matcher.literal_set().empty()) {
     for (const std::string& value : matcher.literal_set()) unite(value);
   } else {
-    for (const auto& [text, value] : name->values)
-      if (matcher.matches(text) == matches) values_[value].streams.unite_into(out);
+    name->values.for_each([&](std::uint32_t value) {
+      if (matcher.matches(values_[value].text) == matches) values_[value].streams.unite_into(out);
+    });
   }
   return out;
 }
@@ -174,7 +233,7 @@ std::vector<std::string> LabelIndex::values(std::string_view name_text, const Bi
   if (name == nullptr) return out;
   // Asking a stream costs about a fiftieth of asking a value's postings.
   constexpr std::uint64_t kStreamsPerValue = 50;
-  if (among != nullptr && among->size() < name->values.size() * kStreamsPerValue) {
+  if (among != nullptr && among->size() < name->values.used * kStreamsPerValue) {
     std::vector<std::uint32_t> numbers;
     for (const std::uint32_t number : among->values()) {
       const Stream& stream = streams_[number];
@@ -187,19 +246,20 @@ std::vector<std::string> LabelIndex::values(std::string_view name_text, const Bi
     numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
     for (const std::uint32_t number : numbers) out.push_back(values_[number].text);
   } else {
-    for (const auto& [text, value] : name->values)
-      if (among == nullptr || values_[value].streams.intersects(*among)) out.emplace_back(text);
+    name->values.for_each([&](std::uint32_t value) {
+      if (among == nullptr || values_[value].streams.intersects(*among))
+        out.push_back(values_[value].text);
+    });
   }
   std::sort(out.begin(), out.end());
   return out;
 }
 
 std::size_t LabelIndex::memory_bytes() const {
-  constexpr std::size_t kNodeBytes = 48;  // of an unordered_map, with its bucket
   std::size_t bytes = streams_.capacity() * sizeof(Stream) + pairs_.capacity() * sizeof(Pair) +
                       slots_.capacity() * 4 + all_.memory_bytes();
   for (const Name& name : names_)
-    bytes += sizeof(Name) + name.streams.memory_bytes() + name.values.size() * kNodeBytes;
+    bytes += sizeof(Name) + name.streams.memory_bytes() + name.values.slots.capacity() * 8;
   for (const Value& value : values_)
     bytes += sizeof(Value) + (value.text.size() > 15 ? value.text.size() + 17 : 0) +
              value.streams.many.memory_bytes();
