@@ -64,6 +64,7 @@ std::vector<Series> to_series(const Steps& steps, StepMatrix matrix, bool keep_o
     series.labels = std::move(from.labels);
     for (std::uint32_t k = 0; k < steps.count; ++k)
       if (from.has(k)) series.samples.push_back({steps.at(k) / base::kNsPerMs, from.values[k]});
+    from = {};
     if (!series.samples.empty()) out.push_back(std::move(series));
   }
   if (!keep_order)

@@ -18,6 +18,9 @@ constexpr std::int64_t kStepsMax = 11'000;
 constexpr std::int64_t kReachMaxNs = std::int64_t{1} << 61;
 // Lines rebuilt from columns at once, per worker: a few megabytes of usual lines.
 constexpr std::size_t kBatchRows = 8192;
+constexpr std::uint64_t kBatchBytes = 4U << 20;
+// The first rows of a block, whose lines may have any size.
+constexpr std::size_t kFirstBatchRows = 256;
 // Rows between two looks at deadline, cancellation and memory.
 constexpr std::uint32_t kRowsPerCheck = 4096;
 

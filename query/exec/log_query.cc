@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "query/exec/limits.h"
+#include "query/exec/metered_block.h"
 #include "query/exec/scan_support.h"
 
 namespace skald::query {
@@ -94,8 +95,9 @@ class LogVisitor final : public store::BlockVisitor {
     return best_.wants(forward_ ? min_ns : max_ns);
   }
 
-  base::Status visit(store::Block& block, unsigned worker) override {
+  base::Status visit(store::Block& stored, unsigned worker) override {
     SKALD_TRY(context_.check());
+    MeteredBlock block(stored, context_);
     SKALD_TRY_ASSIGN(store::Selection selection, block.select());
     // Columns take out what cannot pass; what is left goes through the whole pipeline.
     SKALD_TRY(plan::BlockPass(pushdown_, block).filter(selection));
@@ -107,19 +109,26 @@ class LogVisitor final : public store::BlockVisitor {
     std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
       return forward_ ? times[a] < times[b] : times[a] > times[b];
     });
-    const std::size_t batch = std::clamp<std::size_t>(context_.request.limit, 256, kBatchRows);
-    for (std::size_t from = 0; from < order.size(); from += batch) {
+    const std::size_t most =
+        std::clamp<std::size_t>(context_.request.limit, kFirstBatchRows, kBatchRows);
+    std::size_t batch = kFirstBatchRows;
+    for (std::size_t from = 0; from < order.size();) {
       if (!best_.wants(times[order[from]])) return {};
       SKALD_TRY(context_.check());
       store::Selection part(block.rows());
-      for (std::size_t i = from; i < std::min(order.size(), from + batch); ++i) part.set(order[i]);
-      SKALD_TRY(rows(block, part, *rows_[worker]));
+      const std::size_t end = std::min(order.size(), from + batch);
+      for (std::size_t i = from; i < end; ++i) part.set(order[i]);
+      SKALD_TRY_ASSIGN(const std::uint64_t bytes, rows(block, part, *rows_[worker]));
+      batch = std::min(most, batch_after(end - from, bytes));
+      from = end;
     }
     return {};
   }
 
  private:
-  base::Status rows(store::Block& block, const store::Selection& selection, Row& row) {
+  // The bytes of the lines.
+  base::Result<std::uint64_t> rows(store::Block& block, const store::Selection& selection,
+                                   Row& row) {
     SKALD_TRY_ASSIGN(const auto times, block.timestamps());
     SKALD_TRY_ASSIGN(const auto streams, block.streams());
     SKALD_TRY_ASSIGN(const auto ranks, block.ranks());
@@ -141,7 +150,7 @@ class LogVisitor final : public store::BlockVisitor {
     });
     context_.lines += i;
     context_.line_bytes += bytes;
-    return {};
+    return bytes;
   }
 
   void take(const Row& row, const Place& place) {
@@ -157,8 +166,10 @@ class LogVisitor final : public store::BlockVisitor {
     hit.entry.metadata = to_labels(views);
     row.collect(Category::kParsed, views);
     hit.entry.parsed = to_labels(views);
-    hit.bytes = 256 + row.line.size() +
-                64 * (hit.stream.size() + hit.entry.metadata.size() + hit.entry.parsed.size());
+    hit.bytes = sizeof(Hit) + row.line.size();
+    for (const model::Labels* labels : {&hit.stream, &hit.entry.metadata, &hit.entry.parsed})
+      for (const auto& [name, value] : *labels)
+        hit.bytes += sizeof(model::Labels::Pair) + name.size() + value.size();
     best_.offer(std::move(hit));
   }
 

@@ -8,6 +8,7 @@
 #include "proto/base/clock.h"
 #include "proto/base/status.h"
 #include "query/exec/engine.h"
+#include "store/scan.h"
 
 namespace skald::query {
 
@@ -28,12 +29,16 @@ class QueryContext {
   void release(std::uint64_t bytes) noexcept {
     memory_.fetch_sub(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
   }
-  // Not OK: over the memory budget, out of time, or cancelled.
-  base::Status check() const {
+  base::Status check_memory() const {
     if (over(memory_.load(std::memory_order_relaxed)))
       return base::resource_exhausted(
           "the query needs more than its " + std::to_string(options.memory_max >> 20) +
           " MiB of memory; select fewer streams, a shorter range, a larger step or fewer groups");
+    return {};
+  }
+  // Not OK: over the memory budget, out of time, or cancelled.
+  base::Status check() const {
+    SKALD_TRY(check_memory());
     if (request.cancelled != nullptr && request.cancelled->load(std::memory_order_relaxed))
       return base::cancelled("the query was cancelled");
     if (request.timeout_ns > 0 && clock.monotonic_ns() > deadline_ns)
@@ -46,6 +51,8 @@ class QueryContext {
   const EngineOptions& options;
   const base::Clock& clock;
   const std::int64_t deadline_ns;
+
+  const store::ScanStats* scan_stats = nullptr;  // of the scan under way
 
   std::atomic<std::uint64_t> lines{0}, line_bytes{0}, lines_kept{0};
 

@@ -9,6 +9,7 @@
 #include "proto/gotext/number.h"
 #include "query/exec/column_samples.h"
 #include "query/exec/limits.h"
+#include "query/exec/metered_block.h"
 #include "query/exec/range_state.h"
 #include "query/exec/scan_support.h"
 #include "query/exec/series_keys.h"
@@ -150,8 +151,9 @@ class RangeVisitor final : public store::BlockVisitor {
       pushdown_.emplace(plan.pipeline.order, plan.pipeline.filters, &plan.needs, streams);
   }
 
-  base::Status visit(store::Block& block, unsigned worker) override {
+  base::Status visit(store::Block& stored, unsigned worker) override {
     SKALD_TRY(context_.check());
+    MeteredBlock block(stored, context_);
     if (pushdown_) return visit_columns(block, *workers_[worker]);
     SKALD_TRY_ASSIGN(store::Selection selection, block.select());
     for (const store::LineFilter& filter : plan_.pipeline.filters.filters) {
@@ -217,7 +219,7 @@ class RangeVisitor final : public store::BlockVisitor {
     read.intersect(selection);
     if (plan_.pipeline.reads_only != nullptr)
       SKALD_TRY(block.filter_lines(*plan_.pipeline.reads_only, read));
-    return in_batches(selection, [&](const store::Selection& part) {
+    return in_batches(selection, [&](const store::Selection& part) -> base::Result<std::uint64_t> {
       SKALD_TRY(context_.check());
       store::Selection text = part;
       text.intersect(read);
@@ -225,9 +227,9 @@ class RangeVisitor final : public store::BlockVisitor {
     });
   }
 
-  // `text`: the rows of the selection whose lines are read.
-  base::Status rows(store::Block& block, const store::Selection& selection,
-                    const store::Selection& text, Worker& worker) {
+  // `text`: the rows of the selection whose lines are read. Their bytes.
+  base::Result<std::uint64_t> rows(store::Block& block, const store::Selection& selection,
+                                   const store::Selection& text, Worker& worker) {
     SKALD_TRY_ASSIGN(const auto times, block.timestamps());
     SKALD_TRY_ASSIGN(const auto streams, block.streams());
     std::span<const std::uint32_t> sizes;
@@ -257,7 +259,8 @@ class RangeVisitor final : public store::BlockVisitor {
     });
     context_.lines += i;
     context_.line_bytes += bytes;
-    return status;
+    SKALD_TRY(status);
+    return bytes;
   }
 
   base::Status sample(Worker& worker, std::uint32_t stream, double size) {

@@ -71,7 +71,9 @@ base::Result<std::unique_ptr<store::Scan>> open_scan(store::Store& store, QueryC
   request.matchers = logql::copy_matchers(selector);
   request.range = range;
   request.prune = filters.filters;
-  return open_tenants_scan(store, std::move(request));
+  auto scan = open_tenants_scan(store, std::move(request));
+  context.scan_stats = scan.ok() ? &(*scan)->stats() : nullptr;
+  return scan;
 }
 
 store::ScanOptions scan_options(const QueryContext& context, model::Direction direction) {
@@ -84,19 +86,27 @@ store::ScanOptions scan_options(const QueryContext& context, model::Direction di
   return out;
 }
 
-base::Status in_batches(const store::Selection& selection,
-                        const std::function<base::Status(const store::Selection&)>& visit) {
-  if (selection.count() <= kBatchRows) return selection.none() ? base::Status() : visit(selection);
+std::size_t batch_after(std::size_t rows, std::uint64_t bytes) {
+  const std::uint64_t line = rows == 0 ? 0 : bytes / rows;
+  return std::clamp<std::size_t>(kBatchBytes / std::max<std::uint64_t>(line, 1), 64, kBatchRows);
+}
+
+base::Status in_batches(
+    const store::Selection& selection,
+    const std::function<base::Result<std::uint64_t>(const store::Selection&)>& visit) {
   const auto words = selection.words();
+  std::size_t most = kFirstBatchRows;
   for (std::size_t from = 0; from < words.size();) {
     store::Selection part(selection.rows());
     std::size_t rows = 0;
     // A word more would be too many: it begins the next part.
-    for (; from < words.size() && rows + 64 <= kBatchRows; ++from) {
+    for (; from < words.size() && rows + 64 <= most; ++from) {
       part.words()[from] = words[from];
       rows += static_cast<std::size_t>(__builtin_popcountll(words[from]));
     }
-    if (rows > 0) SKALD_TRY(visit(part));
+    if (rows == 0) continue;
+    SKALD_TRY_ASSIGN(const std::uint64_t bytes, visit(part));
+    most = batch_after(rows, bytes);
   }
   return {};
 }

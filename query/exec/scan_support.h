@@ -32,10 +32,13 @@ base::Result<std::unique_ptr<store::Scan>> open_scan(store::Store& store, QueryC
                                                      const plan::LineFilterPlan& filters);
 store::ScanOptions scan_options(const QueryContext& context, model::Direction direction);
 
-// Visits the selection in parts of at most kBatchRows rows: so many lines are rebuilt at once, and
-// no more. The first error ends it.
-base::Status in_batches(const store::Selection& selection,
-                        const std::function<base::Status(const store::Selection&)>& visit);
+// How many rows to read next, when so many had so many bytes of lines.
+std::size_t batch_after(std::size_t rows, std::uint64_t bytes);
+// Visits the selection in parts of at most kBatchRows rows or about kBatchBytes: so many lines are
+// rebuilt at once, and no more. `visit` says how many bytes there were. The first error ends it.
+base::Status in_batches(
+    const store::Selection& selection,
+    const std::function<base::Result<std::uint64_t>(const store::Selection&)>& visit);
 
 // Adds what a scan did and warned of to the result.
 void take_stats(const store::Scan& scan, QueryResult& result);

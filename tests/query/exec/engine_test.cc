@@ -185,6 +185,23 @@ TEST_F(EngineTest, HoldsItsBounds) {
   EXPECT_EQ(run(instant("{job=\"a\"}")).status().code(), base::Code::kInvalidArgument);
 }
 
+TEST_F(EngineTest, LinesCountAgainstTheMemoryAsLongAsTheyAreHeld) {
+  options_.memory_max = 1U << 20;
+  const std::string refused =
+      "the query needs more than its 1 MiB of memory; select fewer streams, a shorter range, a "
+      "larger step or fewer groups";
+  // Batches of 300 KB, one after the other.
+  for (int i = 0; i < 100; ++i) add("k=" + std::string(30'000, 'v') + std::to_string(i));
+  EXPECT_EQ(
+      show(instant(
+          "count(count_over_time({job=\"a\"} |= \"v\" | logfmt | k!=\"x\" | keep job [10m]))")),
+      "{} 1\n");
+  // All of them in an answer; then one that is too large by itself.
+  EXPECT_EQ(show(logs("{job=\"a\"}")), refused);
+  add("k=" + std::string(2'000'000, 'w'));
+  EXPECT_EQ(show(instant("sum(count_over_time({job=\"a\"} | logfmt | k!=\"x\" [10m]))")), refused);
+}
+
 TEST_F(EngineTest, AggregatesLiterals) {
   EXPECT_EQ(show(instant("sum(vector(1))")), "{} 1\n");
   EXPECT_EQ(show(instant("sum(label_replace(vector(2), \"a\", \"b\", \"\", \"\")) + 1")), "{} 3\n");

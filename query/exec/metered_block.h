@@ -1,0 +1,71 @@
+#pragma once
+// A block whose decoded data counts against the query's memory: columns and pages as long as the
+// block is visited, lines and metadata until the next are read. Over the budget every read fails,
+// with the query's kResourceExhausted. What a page decodes to is known when it has been; how much
+// that can be at once is bounded by the row group.
+
+#include "query/exec/query_context.h"
+#include "store/scan.h"
+
+namespace skald::query {
+
+class MeteredBlock final : public store::Block {
+ public:
+  // Both outlive it.
+  MeteredBlock(store::Block& block, QueryContext& context) : block_(block), context_(context) {}
+  ~MeteredBlock() override { context_.release(kept_ + lines_ + metadata_); }
+  MeteredBlock(const MeteredBlock&) = delete;
+  MeteredBlock& operator=(const MeteredBlock&) = delete;
+
+  std::uint32_t rows() const noexcept override { return block_.rows(); }
+  model::TimestampNs min_time_ns() const noexcept override { return block_.min_time_ns(); }
+  model::TimestampNs max_time_ns() const noexcept override { return block_.max_time_ns(); }
+  std::uint64_t sequence() const noexcept override { return block_.sequence(); }
+  const store::Shape& shape() const noexcept override { return block_.shape(); }
+  store::FieldStats field_stats(std::size_t field) const override {
+    return block_.field_stats(field);
+  }
+  bool has_metadata() const noexcept override { return block_.has_metadata(); }
+  bool may_have_metadata(std::string_view name) const override {
+    return block_.may_have_metadata(name);
+  }
+  std::optional<std::vector<store::StreamCount>> whole_counts() override {
+    return block_.whole_counts();
+  }
+  std::optional<std::vector<store::StreamRun>> whole_runs() override { return block_.whole_runs(); }
+
+  base::Result<store::Selection> select() override;
+  base::Result<std::span<const model::TimestampNs>> timestamps() override;
+  base::Result<std::span<const std::uint32_t>> streams() override;
+  base::Result<std::span<const std::uint32_t>> ranks() override;
+  base::Result<std::span<const std::uint32_t>> line_sizes() override;
+  base::Status filter_lines(const store::LineFilter& filter, store::Selection& selection) override;
+  base::Status read_lines(const store::Selection& selection, store::TextColumn& out) override;
+  base::Status filter_field(std::size_t field, const store::ValuePredicate& predicate,
+                            store::Selection& selection) override;
+  base::Status read_text(std::size_t field, const store::Selection& selection,
+                         store::TextColumn& out) override;
+  base::Status read_numbers(std::size_t field, const store::Selection& selection,
+                            std::vector<double>& out) override;
+  base::Status read_metadata(const store::Selection& selection,
+                             std::vector<model::Labels>& out) override;
+  base::Status read_metadata_sets(std::size_t sets_max, store::MetadataSets& out) override;
+
+ private:
+  // Runs a read; the pages that it decoded are kept.
+  template <typename Read>
+  auto paged(const Read& read);
+  base::Status keep(std::uint64_t bytes);
+  template <typename T>
+  base::Result<std::span<const T>> keep_once(base::Result<std::span<const T>> column, bool& kept);
+
+  store::Block& block_;
+  QueryContext& context_;
+  std::uint64_t kept_ = 0, lines_ = 0, metadata_ = 0;
+  bool times_kept_ = false, streams_kept_ = false, ranks_kept_ = false, sizes_kept_ = false;
+};
+
+// Memory of a column's values: the views, and what they show.
+std::uint64_t bytes_of(const store::TextColumn& column);
+
+}  // namespace skald::query
