@@ -7,38 +7,59 @@
 
 namespace skald::agent {
 
-Fanout::Fanout(const std::vector<std::unique_ptr<Lane>>& lanes, std::size_t job)
-    : lanes_(lanes), tickets_(lanes.size()), stalled_(lanes.size()) {
+namespace {
+
+bool is_full(const base::Status& status) { return status.code() == base::Code::kUnavailable; }
+
+}  // namespace
+
+Fanout::Fanout(const std::vector<std::unique_ptr<Lane>>& lanes, std::size_t job, WhenFull when_full)
+    : lanes_(lanes), when_full_(when_full), tickets_(lanes.size()), stalled_(lanes.size()) {
   for (const auto& lane : lanes) accounts_.push_back(lane->open_account(job));
 }
 
 Fanout::~Fanout() = default;
 
+base::Status Fanout::offer(std::size_t i, const model::Labels& labels, const Lane::PushedLine& line,
+                           std::int64_t wait_ns) {
+  auto ticket = lanes_[i]->push(accounts_[i], labels, line, wait_ns, &cancelled_);
+  if (!ticket.ok()) return std::move(ticket).status();
+  tickets_[i] = *ticket;
+  stalled_[i] = false;
+  return {};
+}
+
 base::Status Fanout::push(const model::Labels& labels, const Lane::PushedLine& line) {
+  if (when_full_ == WhenFull::kLose) return push_or_lose(labels, line);
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const std::int64_t patience_ns = stalled_[i] ? 0 : kStalledLaneWaitNs;
+    base::Status status =
+        offer(i, labels, line, when_full_ == WhenFull::kWait ? kForeverNs : patience_ns);
+    stalled_[i] = is_full(status);
+    if (!status.ok()) return status;
+  }
+  return {};
+}
+
+base::Status Fanout::push_or_lose(const model::Labels& labels, const Lane::PushedLine& line) {
   std::vector<bool> has(lanes_.size());
-  std::size_t taken = 0;
-  const auto offer = [&](std::size_t i, std::int64_t wait_ns) -> base::Status {
-    auto ticket = lanes_[i]->push(accounts_[i], labels, line, wait_ns, &cancelled_);
-    if (!ticket.ok()) return std::move(ticket).status();
-    tickets_[i] = *ticket;
-    stalled_[i] = false;
-    has[i] = true;
-    ++taken;
-    return {};
+  const auto try_one = [&](std::size_t i, std::int64_t wait_ns) {
+    base::Status status = offer(i, labels, line, wait_ns);
+    has[i] = status.ok();
+    return status;
   };
-  const auto is_full = [](const base::Status& status) {
-    return status.code() == base::Code::kUnavailable;
-  };
+  const auto taken = [&has] { return std::find(has.begin(), has.end(), true) != has.end(); };
   for (std::size_t i = 0; i < lanes_.size(); ++i)
-    if (base::Status status = offer(i, 0); !status.ok() && !is_full(status)) return status;
-  while (taken == 0)
-    for (std::size_t i = 0; i < lanes_.size() && taken == 0; ++i)
-      if (base::Status status = offer(i, lanes_.size() == 1 ? kForeverNs : kStalledLaneWaitNs / 10);
+    if (base::Status status = try_one(i, 0); !status.ok() && !is_full(status)) return status;
+  while (!taken())
+    for (std::size_t i = 0; i < lanes_.size() && !taken(); ++i)
+      if (base::Status status =
+              try_one(i, lanes_.size() == 1 ? kForeverNs : kStalledLaneWaitNs / 10);
           !status.ok() && !is_full(status))
         return status;
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     if (has[i]) continue;
-    base::Status status = offer(i, stalled_[i] ? 0 : kStalledLaneWaitNs);
+    base::Status status = try_one(i, stalled_[i] ? 0 : kStalledLaneWaitNs);
     if (status.ok()) continue;
     if (!is_full(status)) return status;
     if (!stalled_[i])

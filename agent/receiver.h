@@ -30,15 +30,21 @@ class Receiver {
   virtual ReceiverSnapshot snapshot() const = 0;
 };
 
-// Every client gets each line. One whose queue is full is waited for while no other has room;
-// beside one that takes lines it is given kStalledLaneWaitNs and then loses them, counted: a line
-// that is in no file cannot wait for a dead server without holding up the living.
-// Thread rule: push() from one thread at a time.
+// What becomes of a line when a client's queue is full.
+enum class WhenFull : unsigned char {
+  kWait,    // however long: the sender can be held back
+  kRefuse,  // kStalledLaneWaitNs, the next ones not at all: kUnavailable, the sender keeps it
+  kLose,    // as long, then it is lost for that client, counted, if another one took it; while none
+            // does, it waits
+};
+
+// Every client gets each line. Thread rule: push() from one thread at a time.
 class Fanout {
  public:
-  Fanout(const std::vector<std::unique_ptr<Lane>>& lanes, std::size_t job);
+  Fanout(const std::vector<std::unique_ptr<Lane>>& lanes, std::size_t job, WhenFull when_full);
   ~Fanout();
-  // kCancelled after cancel() if it would have to wait.
+  // kCancelled after cancel() if it would have to wait; kUnavailable: see kRefuse, clients before
+  // the full one have it.
   base::Status push(const model::Labels& labels, const Lane::PushedLine& line);
   // Whether every client's server has what was pushed until tickets() was called.
   std::vector<std::uint64_t> tickets() const { return tickets_; }
@@ -50,10 +56,15 @@ class Fanout {
   std::uint64_t dropped() const noexcept { return dropped_; }
 
  private:
+  base::Status offer(std::size_t i, const model::Labels& labels, const Lane::PushedLine& line,
+                     std::int64_t wait_ns);
+  base::Status push_or_lose(const model::Labels& labels, const Lane::PushedLine& line);
+
   const std::vector<std::unique_ptr<Lane>>& lanes_;
+  const WhenFull when_full_;
   std::vector<std::size_t> accounts_;
   std::vector<std::uint64_t> tickets_;
-  std::vector<bool> stalled_;
+  std::vector<bool> stalled_;  // it was waited for, and had no room
   std::atomic<bool> cancelled_{false};
   std::atomic<std::uint64_t> dropped_{0};
 };

@@ -23,7 +23,12 @@ class SyslogReceiver final : public Receiver, public net::ByteSink {
  public:
   SyslogReceiver(const ScrapeConfig& config, std::size_t job,
                  const std::vector<std::unique_ptr<Lane>>& lanes, ReceivedLabels labels)
-      : config_(config), syslog_(*config.syslog), fanout_(lanes, job), labels_(std::move(labels)) {}
+      : config_(config),
+        syslog_(*config.syslog),
+        // TCP holds its senders back when nobody reads; a datagram has no such way.
+        fanout_(lanes, job,
+                config.syslog->listen_protocol == "udp" ? WhenFull::kLose : WhenFull::kWait),
+        labels_(std::move(labels)) {}
   ~SyslogReceiver() override { SyslogReceiver::stop(); }
   void stop() override {
     fanout_.cancel();

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "agent/tail/file_set.h"
 #include "agent/tail/generations.h"
@@ -318,9 +319,11 @@ Source* FileSet::resume_generation(Generation& generation, const std::string& pa
   source->fd = fd;
   source->rotated = true;
   ++rotated_count_;
-  if (index == KnownFiles::kNone) return &start_source(std::move(source), nullptr);
-  const KnownFile known = known_.claim(index);
-  return &start_source(std::move(source), &known);
+  std::optional<KnownFile> known;
+  if (index != KnownFiles::kNone) known = known_.claim(index);
+  Source& started = start_source(std::move(source), known ? &*known : nullptr);
+  if (started.has_unread()) spill_.keep(path, started.fd);
+  return &started;
 }
 
 }  // namespace skald::agent

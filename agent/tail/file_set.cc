@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <utility>
 
 #include "agent/tail/paths.h"
 #include "proto/base/check.h"
@@ -292,6 +293,10 @@ void FileSet::seen_again(Source& source, const std::string& path, const struct s
     else
       source.at = source.path;  // two names of one file
   }
+  // Without a disk queue its turn to be read is early enough: its copy lies beside it then.
+  if (!options_.spill_dir.empty() && at_path(path) == &source && source.id.head_size > 0 &&
+      open_source(source) && !head_matches(source.fd, source.id))
+    return replaced(source);
   source.unlinked = st.st_nlink == 0;
   if (size != source.size) source.changed_ns = clock_.monotonic_ns();
   source.size = size;
@@ -413,7 +418,7 @@ void FileSet::replaced(Source& source) {
   const bool was_current = at_path(path) == &source;
   by_key_.erase(source.key);
   set_rotated(source, "");
-  source.queued = false;
+  if (std::exchange(source.queued, false)) std::erase(queue_, source.number);
   for (Generation& generation : generations_of(path)) {
     if (by_key_.contains(generation.key) || generation.key == next->key) continue;
     const int fd = open_generation(path, generation);
@@ -439,6 +444,7 @@ void FileSet::replaced(Source& source) {
     source.unlinked = true;
   } else {
     next->successor_ns = source.successor_ns;
+    spill_.keep(path, source.fd);
     queue(source);
   }
   Source& started = start_source(std::move(next), nullptr);

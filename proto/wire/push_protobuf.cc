@@ -107,12 +107,6 @@ class EntryReader {
   const model::Labels* last_ = nullptr;
 };
 
-// What a packed body says is no longer what its lines say once times are put back.
-template <typename Batch>
-void forget_packed(Batch& batch) {
-  if constexpr (requires { batch.body.reset(); }) batch.body.reset();
-}
-
 // The times are put back into the body itself, which is the request's or the decompressor's own.
 base::Status read_lines(std::string_view message, PushBuilder& builder) {
   std::string_view text, notes;
@@ -122,7 +116,7 @@ base::Status read_lines(std::string_view message, PushBuilder& builder) {
     if (reader.is(kLinesNotes, kLengthDelimited)) notes = reader.bytes();
   }
   if (reader.failed()) return malformed("a block of lines");
-  forget_packed(builder.result().batch);
+  builder.result().batch.body.reset();  // unpacked again, it would not say these lines
   LineBlockReader lines(const_cast<char*>(text.data()), text.size(), notes);
   std::string_view line;
   std::int64_t time_ns = 0;

@@ -88,6 +88,33 @@ TEST_F(LaneSpill, DeletedGenerationsAreReadFromTheDiskQueue) {
   EXPECT_EQ(kept(), 0U) << "what is acknowledged is let go";
 }
 
+// copytruncate keeps one copy; each is gone before anything of it was sent.
+TEST_F(LaneSpill, CopiesOfACutFileAreKeptWhileTheServerIsAway) {
+  configure("skald: {spill_dir: " + dir_.path("spill") + "}\n");
+  server_.slowed = {""};
+  start();
+  for (int life = 1; life <= 5; ++life) {
+    for (int i = 0; i < 100; ++i)
+      dir_.append("app.log", std::to_string(life) + "-" + std::to_string(i) + "\n");
+    rounds(3);
+    if (life > 1) dir_.remove("app.log.1");
+    dir_.copy("app.log", "app.log.1");
+    dir_.overwrite("app.log", "");
+    rounds(3);
+    if (life != 3) continue;
+    lane_.reset();  // kill -9
+    start();
+    rounds(1);
+  }
+  dir_.remove("app.log.1");
+  server_.slowed.clear();
+  rounds(30);
+  EXPECT_EQ(server_.has[""].size(), 500U);
+  EXPECT_EQ(server_.twice, 0);
+  rounds(120);
+  EXPECT_EQ(kept(), 0U);
+}
+
 TEST_F(LaneSpill, WithoutItTheyAreGone) {
   configure("");
   lose_two_generations();

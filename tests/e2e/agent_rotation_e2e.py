@@ -5,9 +5,14 @@ every line exactly once: count and checksum equal what was written. The seed is 
 
 usage: agent_rotation_e2e.py --bin DIR [--rotations 200] [--pause 0.3] [--seed N]
        [--agent-kills 5]  (percent of the rotations)
+       [--outage SECONDS] the store is away that long, in real time, after the rotations: files go on
+       to rotate every --outage-pause seconds and only the last three are kept, so most of what is
+       written meanwhile has no name any more but in the agent's disk queue (skald.spill_dir)
+       [--rate 600] lines per second and file
 """
 import argparse
 import collections
+import contextlib
 import hashlib
 import os
 import random
@@ -54,9 +59,10 @@ class Tee:
 
 
 class Writer(threading.Thread):
-    def __init__(self, path, seed, stop, truncated):
+    def __init__(self, path, seed, stop, truncated, rate):
         super().__init__(daemon=True)
         self.tee, self.random, self.stopping = Tee(path), random.Random(seed), stop
+        self.pause = 2 * 6 / rate     # of six lines, half of the time
         # copytruncate itself loses what is written between its copy and its cut: hold still then.
         self.lock = threading.Lock() if truncated else None
         self.log = structlog.wrap_logger(
@@ -79,12 +85,48 @@ class Writer(threading.Thread):
                     self.tee.watch()
             if self.lock:
                 self.lock.release()
-            time.sleep(self.random.random() * 0.02)
+            time.sleep(self.random.random() * self.pause)
 
 
 def rotate(config, state):
     done = subprocess.run([LOGROTATE, "-f", "-s", state, config], capture_output=True, text=True)
     check(done.returncode == 0, f"logrotate: {done.stderr[-500:]}")
+
+
+def resident_mb(process):
+    """Now and at most, of a process."""
+    with open(f"/proc/{process.pid}/status") as f:
+        kb = {line.split(":")[0]: int(line.split()[1]) for line in f if line.startswith("Vm")}
+    return kb["VmRSS"] / 1024, kb["VmHWM"] / 1024
+
+
+class Outage:
+    """The store goes away while files rotate and the agent is killed."""
+
+    def __init__(self, seconds, pause, rng):
+        self.seconds, self.pause, self.rng = seconds, pause, rng
+        self.rotations = self.kills = 0
+        self.peak_mb = 0
+
+    def run(self, skald, agent, config, rotate_one):
+        """The store and the agent that run afterwards."""
+        skald.kill()
+        end = time.monotonic() + self.seconds
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, self.pause))
+            rotate_one(self.rotations)
+            self.rotations += 1
+            now, peak = resident_mb(agent)
+            self.peak_mb = max(self.peak_mb, peak)
+            print(f"{int(end - time.monotonic())} s to go, {self.rotations} rotations, agent "
+                  f"{now:.1f} MB (peak {peak:.1f})", flush=True)
+            if self.rng.random() < 0.2:
+                agent.kill()
+                self.kills += 1
+                time.sleep(self.rng.random())
+                agent = harness.Agent(config)
+        skald = harness.Skald(port=skald.port)
+        return skald, agent
 
 
 def checksum(lines):
@@ -101,6 +143,9 @@ def test():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--agent-kills", type=float, default=5)
     parser.add_argument("--pause", type=float, default=0.3, help="seconds between rotations")
+    parser.add_argument("--outage", type=float, default=0, help="seconds")
+    parser.add_argument("--outage-pause", type=float, default=120)
+    parser.add_argument("--rate", type=float, default=600)
     options, _ = parser.parse_known_args(sys.argv[1:])
     rng = random.Random(options.seed)
     print(f"seed {options.seed}, {options.rotations} rotations")
@@ -111,28 +156,30 @@ def test():
     for name, how in (("create", "create"), ("copy", "copytruncate")):
         configs[name] = os.path.join(harness.WORK, name + ".conf")
         with open(configs[name], "w") as f:
-            f.write(f"{logs}/{name}.log {{\n  rotate 12\n  {how}\n  su root root\n}}\n"
-                    if os.geteuid() == 0 else
-                    f"{logs}/{name}.log {{\n  rotate 12\n  {how}\n}}\n")
+            su = "  su root root\n" if os.geteuid() == 0 else ""
+            f.write(f"{logs}/{name}.log {{\n  rotate {3 if options.outage else 12}\n  {how}\n{su}}}\n")
         os.chmod(configs[name], 0o644)
     stop = threading.Event()
-    writers = {name: Writer(f"{logs}/{name}.log", rng.random(), stop, name == "copy")
+    writers = {name: Writer(f"{logs}/{name}.log", rng.random(), stop, name == "copy",
+                            options.rate)
                for name in configs}
     skald = harness.Skald()
     config = harness.agent_config(skald.url, logs + "/*.log", labels={"job": "rotation"})
+    if options.outage:
+        config += f"\nskald:\n  spill_dir: {harness.WORK}/spill\n"
     agent = harness.Agent(config)
     for writer in writers.values():
         writer.start()
     wait_until("the agent has met both files", lambda: agent.output().count("tailing") >= 2)
     kills = collections.Counter()
-    for turn in range(options.rotations):
+
+    def rotate_one(turn):
         name = "create" if turn % 4 else "copy"
-        lock = writers[name].lock
-        if lock:
-            lock.acquire()
-        rotate(configs[name], os.path.join(harness.WORK, "logrotate.state"))
-        if lock:
-            lock.release()
+        with writers[name].lock or contextlib.nullcontext():
+            rotate(configs[name], os.path.join(harness.WORK, "logrotate.state"))
+
+    for turn in range(options.rotations):
+        rotate_one(turn)
         dice = rng.random()
         if dice < options.agent_kills / 100:
             agent.kill()
@@ -145,6 +192,11 @@ def test():
             time.sleep(rng.random() * 0.5)
             skald = harness.Skald(port=skald.port)
         time.sleep(options.pause * 2 * rng.random())
+    if options.outage:
+        outage = Outage(options.outage, options.outage_pause, rng)
+        skald, agent = outage.run(skald, agent, config, rotate_one)
+        print(f"the store was away {options.outage:g} s: {outage.rotations} rotations, "
+              f"{outage.kills} kills of the agent, which took at most {outage.peak_mb:.1f} MB")
     stop.set()
     for writer in writers.values():
         writer.join(10)
