@@ -81,7 +81,9 @@ def figures(metrics):
             "starts": total(metrics, "loki_ruler_start_delay_seconds_count"),
             "late_max": total(metrics, "loki_ruler_start_delay_seconds_max"),
             "asked": total(metrics, "loki_ruler_queries_total", 'kind="asked"'),
-            "shared": total(metrics, "loki_ruler_queries_total", 'kind="shared"')}
+            "shared": total(metrics, "loki_ruler_queries_total", 'kind="shared"'),
+            "scans_asked": total(metrics, "loki_ruler_scans_total", 'kind="asked"'),
+            "scans_run": total(metrics, "loki_ruler_scans_total", 'kind="run"')}
 
 
 def measure(options):
@@ -123,10 +125,12 @@ def report(options, f, wall, cpu, sent):
     print(f"missed intervals      {f['missed']:.0f}")
     print(f"failed                {f['failures']:.0f}")
     print(f"queries asked/shared  {f['asked']:.0f} / {f['shared']:.0f}")
+    print(f"scans asked/run       {f['scans_asked']:.0f} / {f['scans_run']:.0f}")
     print(f"groups began late by  {1e3 * f['late_sum'] / max(f['starts'], 1):.1f} ms on average, "
           f"{1e3 * f['late_max']:.1f} ms at most")
     print(f"evaluating            {f['seconds'] / rounds:.2f} s per round")
-    print(f"CPU of the server     {100 * cpu / wall:.1f} % of the core, pushes included")
+    print(f"CPU of the server     {100 * cpu / wall:.1f} % of the core, {cpu / rounds:.2f} s per round, "
+          "pushes included")
 
 
 def main():

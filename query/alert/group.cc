@@ -70,9 +70,8 @@ void Group::count_missed(std::uint64_t slots) {
 }
 
 GroupOutput Group::evaluate(std::int64_t slot_ns, QueryMemo& memo, const RuleQuery& raw_query,
-                            const base::Clock& wall) {
+                            const base::Clock& wall, std::int64_t began_ns) {
   GroupOutput out;
-  const std::int64_t group_start = wall.monotonic_ns();
   for (const auto& work : rules_) {
     const std::int64_t start = wall.monotonic_ns();
     const base::Status status = run_rule(*work, slot_ns, memo, raw_query, out);
@@ -88,14 +87,14 @@ GroupOutput Group::evaluate(std::int64_t slot_ns, QueryMemo& memo, const RuleQue
   ++counters_.iterations;
   counters_.samples = out.samples.size();
   counters_.last_evaluation_ns = wall.wall_ns();
-  counters_.last_seconds = seconds_since(wall, group_start);
+  counters_.last_seconds = seconds_since(wall, began_ns);
   counters_.seconds_total += counters_.last_seconds;
   return out;
 }
 
 base::Status Group::run_rule(Work& work, std::int64_t slot_ns, QueryMemo& memo,
                              const RuleQuery& raw_query, GroupOutput& out) {
-  const std::int64_t at = slot_ns - settings_.query_offset_ns;
+  const std::int64_t at = asks_at(slot_ns);
   SKALD_TRY_ASSIGN(auto result, memo.run(key_.tenant, work.rule.expr, at));
   std::vector<RecordedSample> samples;
   if (work.rule.is_alert()) {

@@ -84,15 +84,22 @@ class Group {
   const GroupKey& key() const noexcept { return key_; }
   const RuleGroup& definition() const noexcept { return definition_; }
   const GroupSettings& settings() const noexcept { return settings_; }
+  // The instant that an evaluation for `slot_ns` asks about.
+  std::int64_t asks_at(std::int64_t slot_ns) const { return slot_ns - settings_.query_offset_ns; }
+  // Whether both begin with the same streams of the same tenant.
+  bool looks_where(const Group& other) const {
+    return spread_ == other.spread_ && key_.tenant == other.key_.tenant;
+  }
 
   // The first instant after `now_ns` at which this group is due: multiples of its interval, moved
   // by an offset that its tenant and first selector decide. So groups do not all run at once, and
   // those that look at the same streams ask at the same instant and share what they ask.
   std::int64_t next_slot(std::int64_t now_ns) const;
 
-  // `wall` is read to time the evaluation; `slot_ns` is the instant asked about.
+  // `wall` is read to time the evaluation, which began at `began_ns` (monotonic) with what was
+  // asked ahead for it; `slot_ns` is the instant asked about.
   GroupOutput evaluate(std::int64_t slot_ns, QueryMemo& memo, const RuleQuery& raw_query,
-                       const base::Clock& wall);
+                       const base::Clock& wall, std::int64_t began_ns);
   void count_missed(std::uint64_t slots);
 
   // Takes alerts and counters of the group it replaces, rule by rule (name and labels).

@@ -19,10 +19,14 @@ constexpr std::size_t kNamespaceBytesMax = 240;
 constexpr std::size_t kRuleSeriesMax = 100'000;
 // As Prometheus: a resolved alert is told again for this long.
 constexpr std::int64_t kResolvedRetentionNs = 15 * 60 * base::kNsPerSecond;
-constexpr std::size_t kNotifyBatchMax = 256;         // alerts per request, as Prometheus
-constexpr std::size_t kWriteBatchMax = 2000;         // samples per request, as Prometheus
-constexpr std::size_t kWriteQueueMax = 100'000;      // samples per target; ~20 MiB
-constexpr std::size_t kQueryMemoMax = 4096;          // shared results kept for one instant
+constexpr std::size_t kNotifyBatchMax = 256;     // alerts per request, as Prometheus
+constexpr std::size_t kWriteBatchMax = 2000;     // samples per request, as Prometheus
+constexpr std::size_t kWriteQueueMax = 100'000;  // samples per target; ~20 MiB
+constexpr std::size_t kQueryMemoMax = 4096;      // shared results kept for one instant
+// Instants whose results are kept: one per thread that evaluates, as a rule.
+constexpr std::size_t kMemoInstantsMax = 4;
+// Expressions asked together ahead of a group; what is more is asked rule by rule.
+constexpr std::size_t kPreparedMax = 256;
 constexpr std::size_t kExpandedTextMax = 64U << 10;  // one label or annotation after its template
 constexpr std::size_t kStateFileMax = 256U << 20;
 constexpr std::size_t kQueriesPerTemplateMax = 10;  // `query` calls of one evaluation of a template

@@ -36,6 +36,9 @@ bool gives_vector(const logql::Expr& expr) {
 
 }  // namespace
 
+QueryMemo::QueryMemo(RuleQuery query, RuleQueries queries)
+    : query_(std::move(query)), queries_(std::move(queries)) {}
+
 QueryMemo::Plan QueryMemo::plan_of(const std::string& expr) {
   {
     const std::lock_guard lock(mutex_);
@@ -62,26 +65,77 @@ QueryMemo::Plan QueryMemo::plan_of(const std::string& expr) {
   return plans_.emplace(expr, std::move(plan)).first->second;
 }
 
+QueryMemo::Results& QueryMemo::results_of(model::TimestampNs at) {
+  const auto known = instants_.find(at);
+  if (known != instants_.end()) return known->second;
+  if (instants_.size() >= kMemoInstantsMax) instants_.erase(instants_.begin());
+  return instants_[at];
+}
+
 QueryMemo::Shared QueryMemo::ask(const std::string& tenant, const std::string& text,
                                  model::TimestampNs at) {
   const std::pair<std::string, std::string> key(tenant, text);
   {
     const std::lock_guard lock(mutex_);
-    if (at != instant_) {
-      results_.clear();
-      instant_ = at;
-    }
-    if (const auto known = results_.find(key); known != results_.end()) {
-      ++shared_;
-      return known->second;
+    Results& results = results_of(at);
+    if (const auto known = results.find(key); known != results.end()) {
+      if (std::exchange(known->second.used, true)) ++shared_;
+      return known->second.result;
     }
     ++asked_;
   }
   auto result =
       std::make_shared<const base::Result<std::vector<RuleSample>>>(query_(tenant, text, at));
   const std::lock_guard lock(mutex_);
-  if (at == instant_ && results_.size() < kQueryMemoMax) results_.emplace(key, result);
+  Results& results = results_of(at);
+  if (results.size() < kQueryMemoMax) results.emplace(key, Known{result, true});
   return result;
+}
+
+std::vector<std::string> QueryMemo::missing(const std::string& tenant,
+                                            const std::vector<std::string>& exprs,
+                                            model::TimestampNs at) {
+  std::set<std::string> texts;
+  for (const std::string& expr : exprs) texts.insert(plan_of(expr).text);
+  const std::lock_guard lock(mutex_);
+  const Results& results = results_of(at);
+  std::vector<std::string> out;
+  for (const std::string& text : texts)
+    if (!results.contains({tenant, text}) && results.size() + out.size() < kQueryMemoMax)
+      out.push_back(text);
+  return out;
+}
+
+bool QueryMemo::knows(const std::string& tenant, const std::string& expr, model::TimestampNs at) {
+  return missing(tenant, {expr}, at).empty();
+}
+
+void QueryMemo::prepare(const std::string& tenant, const std::vector<std::string>& exprs,
+                        model::TimestampNs at) {
+  if (!queries_) return;
+  const std::pair<std::string, model::TimestampNs> mark(tenant, at);
+  {
+    std::unique_lock lock(mutex_);
+    prepared_.wait(lock, [&] { return !preparing_.contains(mark); });
+    preparing_.insert(mark);
+  }
+  const std::vector<std::string> texts = missing(tenant, exprs, at);
+  RuleAnswers answers;
+  if (!texts.empty()) answers = queries_(tenant, texts, at);
+  {
+    const std::lock_guard lock(mutex_);
+    Results& results = results_of(at);
+    for (std::size_t i = 0; i < answers.results.size(); ++i)
+      results.emplace(std::pair(tenant, texts[i]),
+                      Known{std::make_shared<const base::Result<std::vector<RuleSample>>>(
+                                std::move(answers.results[i])),
+                            false});
+    asked_ += texts.size();
+    scans_.asked += answers.scans.asked;
+    scans_.run += answers.scans.run;
+    preparing_.erase(mark);
+  }
+  prepared_.notify_all();
 }
 
 base::Result<std::vector<RuleSample>> QueryMemo::run(const std::string& tenant,
@@ -108,6 +162,11 @@ std::uint64_t QueryMemo::asked() const noexcept {
 std::uint64_t QueryMemo::shared() const noexcept {
   const std::lock_guard lock(mutex_);
   return shared_;
+}
+
+ScanCounts QueryMemo::scans() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return scans_;
 }
 
 }  // namespace skald::query::alert

@@ -164,7 +164,8 @@ base::Result<std::vector<std::string>> run_rule_test(const RuleTest& test,
     clock.set_wall_ns(kTestStartNs + at);
     for (const auto& group : groups)
       if (at % group->settings().interval_ns == 0)
-        static_cast<void>(group->evaluate(kTestStartNs + at, memo, query, clock));
+        static_cast<void>(
+            group->evaluate(kTestStartNs + at, memo, query, clock, clock.monotonic_ns()));
     recorder.record(at, groups);
   }
   std::vector<std::string> failures;

@@ -38,7 +38,7 @@ Ruler::Impl::Impl(RulerOptions o, RulerDeps d)
       deps(std::move(d)),
       store(*deps.fs, options.rules_dir,
             options.data_dir.empty() ? std::string() : options.data_dir + "/rules"),
-      memo(deps.query),
+      memo(deps.query, deps.queries),
       path_prefix(path_of(options.external_url)) {
   const auto make = [&](const Target& target) {
     net::HttpClientOptions http;
@@ -250,13 +250,35 @@ std::shared_ptr<Group> Ruler::Impl::take_due(std::int64_t now_ns, std::int64_t& 
   return earliest->group;
 }
 
+void Ruler::Impl::prepare(const Group& group, std::int64_t slot_ns) {
+  const std::string& tenant = group.key().tenant;
+  const std::int64_t at = group.asks_at(slot_ns);
+  std::vector<std::string> exprs;
+  const auto add = [&exprs](const Group& from) {
+    for (const Rule& rule : from.definition().rules)
+      if (exprs.size() < kPreparedMax) exprs.push_back(rule.expr);
+  };
+  add(group);
+  if (exprs.empty() || memo.knows(tenant, exprs.front(), at)) return;
+  {
+    const std::lock_guard lock(mutex);
+    for (const auto& [key, entry] : groups)
+      if (entry.slot_ns == slot_ns && entry.group.get() != &group &&
+          entry.group->looks_where(group) && entry.group->asks_at(slot_ns) == at)
+        add(*entry.group);
+  }
+  memo.prepare(tenant, exprs, at);
+}
+
 void Ruler::Impl::run(const std::shared_ptr<Group>& group, std::int64_t slot_ns) {
   const std::int64_t late_ns = std::max<std::int64_t>(deps.clock->wall_ns() - slot_ns, 0);
   late_sum_ns += static_cast<std::uint64_t>(late_ns);
   ++starts;
   for (std::int64_t most = late_max_ns; late_ns > most;)
     if (late_max_ns.compare_exchange_weak(most, late_ns)) break;
-  deliver(*group, group->evaluate(slot_ns, memo, deps.query, *deps.clock));
+  const std::int64_t began_ns = deps.clock->monotonic_ns();
+  prepare(*group, slot_ns);
+  deliver(*group, group->evaluate(slot_ns, memo, deps.query, *deps.clock, began_ns));
 }
 
 void Ruler::Impl::finish(const std::shared_ptr<Group>& group, std::int64_t slot_ns) {

@@ -87,8 +87,17 @@ struct RuleSample {
 using RuleQuery = std::function<base::Result<std::vector<RuleSample>>(
     const std::string& tenant, const std::string& query, model::TimestampNs at)>;
 
+// Several of one tenant at one instant; each answer as RuleQuery would give it.
+struct RuleAnswers {
+  std::vector<base::Result<std::vector<RuleSample>>> results;  // in the order of the queries
+  ScanCounts scans;
+};
+using RuleQueries = std::function<RuleAnswers(
+    const std::string& tenant, const std::vector<std::string>& queries, model::TimestampNs at)>;
+
 struct RulerDeps {
   RuleQuery query;
+  RuleQueries queries;            // null: asked one by one
   store::Store* store = nullptr;  // for recorded series; may be null
   base::FileSystem* fs = &base::FileSystem::posix();
   const base::Clock* clock = &base::Clock::system();
@@ -98,6 +107,7 @@ struct RulerDeps {
 };
 // Runs instant queries on an engine, which outlives the function.
 RuleQuery engine_query(const Engine& engine, std::int64_t timeout_ns);
+RuleQueries engine_queries(const Engine& engine, std::int64_t timeout_ns);
 
 class Ruler {
  public:

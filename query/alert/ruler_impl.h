@@ -49,6 +49,8 @@ struct Ruler::Impl {
 
   // ---- evaluation
   std::shared_ptr<Group> take_due(std::int64_t now_ns, std::int64_t& slot_ns, std::int64_t& next);
+  // Asks ahead, together, what the group and those due with it over the same streams will ask.
+  void prepare(const Group& group, std::int64_t slot_ns);
   void run(const std::shared_ptr<Group>& group, std::int64_t slot_ns);
   void finish(const std::shared_ptr<Group>& group, std::int64_t slot_ns);
   void deliver(const Group& group, GroupOutput out);

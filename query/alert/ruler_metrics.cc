@@ -149,6 +149,10 @@ void Ruler::append_metrics(std::string& out) const {
            "Queries the ruler needed: asked of the engine, or shared with another rule.");
   w.sample({{"kind", "asked"}}, number(impl_->memo.asked()));
   w.sample({{"kind", "shared"}}, number(impl_->memo.shared()));
+  w.family("loki_ruler_scans_total", "counter",
+           "Range aggregations that rules asked for, and the scans of the store that served them.");
+  w.sample({{"kind", "asked"}}, number(impl_->memo.scans().asked));
+  w.sample({{"kind", "run"}}, number(impl_->memo.scans().run));
   w.family("loki_ruler_start_delay_seconds", "summary",
            "How long after the instant they were due groups began.");
   w.sample({}, static_cast<double>(impl_->late_sum_ns) / 1e9, "_sum");

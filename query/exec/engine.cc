@@ -6,6 +6,7 @@
 #include "query/exec/limits.h"
 #include "query/exec/log_query.h"
 #include "query/exec/query_context.h"
+#include "query/exec/shared_ranges.h"
 #include "query/logql/lexer.h"
 #include "query/logql/parser.h"
 #include "query/logql/regex.h"
@@ -111,6 +112,9 @@ struct Engine::Impl {
   store::Store& store;
   const base::Clock& clock;
   EngineOptions options;
+
+  // `ranges`: QueryContext::ranges.
+  base::Result<QueryResult> run(const QueryRequest& request, RangeSource* ranges) const;
 };
 
 Engine::Engine(store::Store& store, const base::Clock& clock, EngineOptions options)
@@ -118,28 +122,53 @@ Engine::Engine(store::Store& store, const base::Clock& clock, EngineOptions opti
 Engine::~Engine() = default;
 
 base::Result<QueryResult> Engine::run(const QueryRequest& request) const {
-  if (request.text.size() >= impl_->options.query_bytes_max)
+  return impl_->run(request, nullptr);
+}
+
+std::vector<base::Result<QueryResult>> Engine::run_together(std::span<const QueryRequest> requests,
+                                                            ScanCounts* counts) const {
+  SharedRanges shared(impl_->store, impl_->clock, impl_->options);
+  for (const QueryRequest& request : requests) {
+    const auto collector = shared.collector();
+    // Over nothing: only what it asks for counts.
+    if (request.instant) static_cast<void>(impl_->run(request, collector.get()));
+  }
+  shared.run();
+  std::vector<base::Result<QueryResult>> out;
+  for (const QueryRequest& request : requests)
+    out.push_back(impl_->run(request, shared.replay().get()));
+  if (counts != nullptr) {
+    counts->asked += shared.counts().asked;
+    counts->run += shared.counts().run;
+  }
+  return out;
+}
+
+base::Result<QueryResult> Engine::Impl::run(const QueryRequest& request,
+                                            RangeSource* ranges) const {
+  if (request.text.size() >= options.query_bytes_max)
     return logql::parse_error("input size too long (" + std::to_string(request.text.size()) +
-                              " > " + std::to_string(impl_->options.query_bytes_max) + ")");
-  const std::int64_t begin_ns = impl_->clock.monotonic_ns();
+                              " > " + std::to_string(options.query_bytes_max) + ")");
+  const std::int64_t begin_ns = clock.monotonic_ns();
   const logql::RegexScope regexes;
   SKALD_TRY_ASSIGN(const logql::ExprPtr expr, logql::parse(request.text));
-  QueryContext context(request, impl_->options, impl_->clock);
+  QueryContext context(request, options, clock);
+  context.ranges = ranges;
   QueryResult result;
   if (const auto* selector = expr->as<logql::LogSelector>()) {
     if (request.instant)
       return base::invalid_argument(
           "log queries are not supported as an instant query type, please change your query to a "
           "range query type");
-    SKALD_TRY(run_log_query(impl_->store, context, *selector, result));
+    SKALD_TRY(run_log_query(store, context, *selector, result));
   } else {
-    SKALD_TRY(run_metric(impl_->store, context, *expr, result));
+    SKALD_TRY(run_metric(store, context, *expr, result));
   }
   result.stats.lines_processed = context.lines;
   result.stats.bytes_processed = context.line_bytes;
   result.stats.post_filter_lines = context.lines_kept;
   result.stats.exec_seconds =
-      static_cast<double>(impl_->clock.monotonic_ns() - begin_ns) / base::kNsPerSecond;
+      static_cast<double>(clock.monotonic_ns() - begin_ns) / base::kNsPerSecond;
   return result;
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -89,6 +90,11 @@ struct EngineOptions {
   std::size_t query_bytes_max = 128U << 10;  // longer texts are refused
 };
 
+// Range aggregations that queries asked for, and the scans that ran for them.
+struct ScanCounts {
+  std::uint64_t asked = 0, run = 0;
+};
+
 // Errors: kInvalidArgument carries Loki's wording ("parse error at line 1, col 5: ..."), which is
 // what clients match on; kDeadlineExceeded, kCancelled, kResourceExhausted as they say.
 class Engine {
@@ -97,6 +103,10 @@ class Engine {
   Engine(store::Store& store, const base::Clock& clock, EngineOptions options);
   ~Engine();
   base::Result<QueryResult> run(const QueryRequest& request) const;
+  // Instant metric queries, each answered as run() would; range aggregations over the same streams
+  // and times share one scan. Adds to `counts`, if given.
+  std::vector<base::Result<QueryResult>> run_together(std::span<const QueryRequest> requests,
+                                                      ScanCounts* counts = nullptr) const;
 
  private:
   struct Impl;

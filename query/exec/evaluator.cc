@@ -16,6 +16,12 @@ base::Status no_literal() {
       "unexpected expr type (*syntax.LiteralExpr) for Evaluator type (*logql.DefaultEvaluator) ");
 }
 
+base::Result<StepMatrix> run_leaf(const Evaluation& evaluation, const logql::RangeAggregation& expr,
+                                  const logql::Grouping* outer) {
+  return run_range(evaluation.store,
+                   {evaluation.context, expr, evaluation.steps, outer, evaluation.result});
+}
+
 // Whether the grouping of this sum may already be done on the samples (Loki's rule).
 bool groups_samples(const logql::VectorAggregation& expr, const logql::RangeAggregation& range) {
   using logql::RangeOp;
@@ -113,8 +119,7 @@ base::Result<StepMatrix> average_in_parts(const Evaluation& evaluation,
     count_grouping.labels.push_back(expr.range.unwrap->label);
   const auto sum_of = [&](const logql::RangeAggregation& range,
                           const logql::Grouping& by) -> base::Result<StepMatrix> {
-    SKALD_TRY_ASSIGN(StepMatrix input, run_range(evaluation.store, evaluation.context, range,
-                                                 evaluation.steps, &by, evaluation.result));
+    SKALD_TRY_ASSIGN(StepMatrix input, run_leaf(evaluation, range, &by));
     logql::VectorAggregation outer;
     outer.op = logql::VectorOp::kSum;
     outer.grouping = by;
@@ -130,10 +135,7 @@ base::Result<StepMatrix> average_in_parts(const Evaluation& evaluation,
 base::Result<StepMatrix> evaluate_range(const Evaluation& evaluation,
                                         const logql::RangeAggregation& expr, const Expr& as_expr) {
   using logql::RangeOp;
-  const auto plain = [&] {
-    return run_range(evaluation.store, evaluation.context, expr, evaluation.steps, nullptr,
-                     evaluation.result);
-  };
+  const auto plain = [&] { return run_leaf(evaluation, expr, nullptr); };
   const bool whole = !reduces_labels(as_expr) && (!expr.grouping || is_noop(*expr.grouping));
   if (evaluation.whole || whole) return plain();
   logql::VectorAggregation outer;
@@ -198,9 +200,7 @@ base::Result<StepMatrix> evaluate_vector(const Evaluation& evaluation,
                                          const Expr& as_expr) {
   const auto* range = expr.inner->as<logql::RangeAggregation>();
   if (range != nullptr && groups_samples(expr, *range)) {
-    SKALD_TRY_ASSIGN(StepMatrix input,
-                     run_range(evaluation.store, evaluation.context, *range, evaluation.steps,
-                               &expr.grouping, evaluation.result));
+    SKALD_TRY_ASSIGN(StepMatrix input, run_leaf(evaluation, *range, &expr.grouping));
     return aggregate(evaluation, expr, std::move(input));
   }
   Evaluation inner = evaluation;

@@ -23,5 +23,7 @@ constexpr std::uint64_t kBatchBytes = 4U << 20;
 constexpr std::size_t kFirstBatchRows = 256;
 // Rows between two looks at deadline, cancellation and memory.
 constexpr std::uint32_t kRowsPerCheck = 4096;
+// Range aggregations that one scan feeds: they divide the memory of one query.
+constexpr std::size_t kRangesPerScanMax = 32;
 
 }  // namespace skald::query

@@ -12,6 +12,8 @@
 
 namespace skald::query {
 
+class RangeSource;
+
 class QueryContext {
  public:
   QueryContext(const QueryRequest& query, const EngineOptions& engine_options,
@@ -51,6 +53,7 @@ class QueryContext {
   const EngineOptions& options;
   const base::Clock& clock;
   const std::int64_t deadline_ns;
+  RangeSource* ranges = nullptr;  // null: every range aggregation scans for itself
 
   const store::ScanStats* scan_stats = nullptr;  // of the scan under way
 

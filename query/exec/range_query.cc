@@ -1,7 +1,9 @@
 #include "query/exec/range_query.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
+#include <mutex>
 #include <optional>
 #include <set>
 
@@ -154,8 +156,9 @@ class RangeVisitor final : public store::BlockVisitor {
   base::Status visit(store::Block& stored, unsigned worker) override {
     SKALD_TRY(context_.check());
     MeteredBlock block(stored, context_);
+    if (reach_ && !reach_->overlaps(block.min_time_ns(), block.max_time_ns())) return {};
     if (pushdown_) return visit_columns(block, *workers_[worker]);
-    SKALD_TRY_ASSIGN(store::Selection selection, block.select());
+    SKALD_TRY_ASSIGN(store::Selection selection, select(block));
     for (const store::LineFilter& filter : plan_.pipeline.filters.filters) {
       if (selection.none()) return {};
       SKALD_TRY(block.filter_lines(filter, selection));
@@ -183,7 +186,20 @@ class RangeVisitor final : public store::BlockVisitor {
     return out;
   }
 
+  // The scan goes further: what lies outside is not looked at.
+  void stay_within(model::TimeRange reach) { reach_ = reach; }
+
  private:
+  base::Result<store::Selection> select(store::Block& block) const {
+    SKALD_TRY_ASSIGN(store::Selection out, block.select());
+    if (!reach_ || (reach_->contains(block.min_time_ns()) && reach_->contains(block.max_time_ns())))
+      return out;
+    SKALD_TRY_ASSIGN(const auto times, block.timestamps());
+    for (std::uint32_t row = 0; row < out.rows(); ++row)
+      if (!reach_->contains(times[row])) out.reset(row);
+    return out;
+  }
+
   base::Status visit_columns(store::Block& block, Worker& worker) {
     const auto series_of = [&](const model::Labels& labels) {
       return worker.keys.of_labels(labels);
@@ -198,7 +214,7 @@ class RangeVisitor final : public store::BlockVisitor {
     SKALD_TRY_ASSIGN(const bool counted,
                      sampler.count_whole(pass, block, series_of, *worker.state));
     if (counted) return {};
-    SKALD_TRY_ASSIGN(store::Selection selection, block.select());
+    SKALD_TRY_ASSIGN(store::Selection selection, select(block));
     const std::uint32_t selected = selection.count();
     SKALD_TRY_ASSIGN(const auto outcome, pass.filter(selection));
     if (selection.none()) {
@@ -293,6 +309,7 @@ class RangeVisitor final : public store::BlockVisitor {
   std::span<const store::StreamInfo> streams_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::optional<plan::Pushdown> pushdown_;  // the column path
+  std::optional<model::TimeRange> reach_;   // not set: that of the scan
 };
 
 // The labels that a missing series has: those of equality matchers, as far as unambiguous.
@@ -320,28 +337,138 @@ StepMatrix invert(const StepMatrix& present, const model::Labels& labels, const 
   return out;
 }
 
+// One range aggregation at work.
+struct RangeRun {
+  RangeTask task;
+  RangePlan plan;
+  Windows windows;
+  std::unique_ptr<RangeVisitor> visitor;
+
+  base::Result<StepMatrix> finish() {
+    SKALD_TRY_ASSIGN(StepMatrix out, visitor->finish());
+    if (task.expr.op != RangeOp::kAbsent) return out;
+    return invert(out, absent_labels(task.expr.range.selector), task.steps);
+  }
+};
+
+base::Result<std::unique_ptr<RangeRun>> prepare(const RangeTask& task) {
+  const logql::LogRange& range = task.expr.range;
+  SKALD_TRY_ASSIGN(RangePlan plan, make_plan(task.expr, task.outer));
+  return std::make_unique<RangeRun>(RangeRun{
+      task, std::move(plan), Windows{task.steps, range.interval_ns, range.offset_ns}, nullptr});
+}
+
+// Shows each block to several visitors. One that fails is left out from then on.
+class JointVisitor final : public store::BlockVisitor {
+ public:
+  explicit JointVisitor(std::span<const std::unique_ptr<RangeRun>> runs)
+      : runs_(runs), statuses_(runs.size()), failed_(runs.size()) {}
+
+  base::Status visit(store::Block& block, unsigned worker) override {
+    bool any = false;
+    for (std::size_t i = 0; i < runs_.size(); ++i) {
+      if (failed_[i].load(std::memory_order_relaxed)) continue;
+      base::Status status = runs_[i]->visitor->visit(block, worker);
+      if (status.ok()) {
+        any = true;
+        continue;
+      }
+      const std::lock_guard lock(mutex_);
+      if (statuses_[i].ok()) statuses_[i] = std::move(status);
+      failed_[i] = true;
+    }
+    return any ? base::Status() : base::cancelled("nothing that shares the scan needs it any more");
+  }
+  const base::Status& status(std::size_t i) const { return statuses_[i]; }
+
+ private:
+  std::span<const std::unique_ptr<RangeRun>> runs_;
+  std::mutex mutex_;
+  std::vector<base::Status> statuses_;
+  std::vector<std::atomic<bool>> failed_;
+};
+
+// What all of them look for: needles that a line of use to any must have.
+plan::LineFilterPlan common_needles(std::span<const std::unique_ptr<RangeRun>> runs) {
+  plan::LineFilterPlan out;
+  for (const store::LineFilter& filter : runs.front()->plan.pipeline.filters.filters) {
+    const auto equal = [&](const store::LineFilter& other) {
+      return !other.negated && other.clauses == filter.clauses &&
+             other.fold_case == filter.fold_case;
+    };
+    const bool common = !filter.negated && !filter.clauses.empty() &&
+                        std::all_of(runs.begin(), runs.end(), [&](const auto& run) {
+                          const auto& filters = run->plan.pipeline.filters.filters;
+                          return std::any_of(filters.begin(), filters.end(), equal);
+                        });
+    if (common) out.filters.push_back({filter.clauses, filter.fold_case, nullptr, false});
+  }
+  return out;
+}
+
 }  // namespace
 
-base::Result<StepMatrix> run_range(store::Store& store, QueryContext& context,
-                                   const logql::RangeAggregation& expr, const Steps& steps,
-                                   const logql::Grouping* outer, QueryResult& result) {
-  SKALD_TRY_ASSIGN(const RangePlan plan, make_plan(expr, outer));
+model::TimeRange reach_of(const logql::RangeAggregation& expr, const Steps& steps) {
+  const logql::LogRange& range = expr.range;
+  return {steps.start_ns - range.interval_ns - range.offset_ns + 1,
+          steps.at(steps.count - 1) - range.offset_ns + 1};
+}
+
+base::Result<StepMatrix> run_range(store::Store& store, const RangeTask& task) {
   // Each is below 2^63, so that halves do not overflow.
-  if (expr.range.interval_ns / 2 + std::abs(expr.range.offset_ns / 2) > kReachMaxNs / 2)
+  const logql::LogRange& range = task.expr.range;
+  if (range.interval_ns / 2 + std::abs(range.offset_ns / 2) > kReachMaxNs / 2)
     return base::invalid_argument("the range and its offset reach over more than 73 years");
-  const Windows windows{steps, expr.range.interval_ns, expr.range.offset_ns};
-  model::TimeRange range;
-  range.start_ns = steps.start_ns - windows.range_ns - windows.offset_ns + 1;
-  range.end_ns = steps.at(steps.count - 1) - windows.offset_ns + 1;
+  QueryContext& context = task.context;
+  if (context.ranges != nullptr) {
+    SKALD_TRY_ASSIGN(auto known, context.ranges->take(task));
+    if (known) return std::move(*known);
+  }
+  SKALD_TRY_ASSIGN(const auto run, prepare(task));
   SKALD_TRY_ASSIGN(const auto scan,
-                   open_scan(store, context, expr.range.selector, range, plan.pipeline.filters));
+                   open_scan(store, context, task.expr.range.selector,
+                             reach_of(task.expr, task.steps), run->plan.pipeline.filters));
   const store::ScanOptions options = scan_options(context, model::Direction::kForward);
-  RangeVisitor visitor(plan, windows, context, scan->streams(), options.workers);
+  run->visitor = std::make_unique<RangeVisitor>(run->plan, run->windows, context, scan->streams(),
+                                                options.workers);
+  SKALD_TRY(scan->run(*run->visitor, options));
+  take_stats(*scan, task.result);
+  return run->finish();
+}
+
+base::Result<std::vector<base::Result<StepMatrix>>> run_ranges(store::Store& store,
+                                                               std::span<const RangeTask> tasks) {
+  std::vector<std::unique_ptr<RangeRun>> runs;
+  for (const RangeTask& task : tasks) {
+    SKALD_TRY_ASSIGN(auto run, prepare(task));
+    runs.push_back(std::move(run));
+  }
+  const RangeTask& first = tasks.front();
+  model::TimeRange reach = reach_of(first.expr, first.steps);
+  for (const RangeTask& task : tasks) {
+    const model::TimeRange own = reach_of(task.expr, task.steps);
+    reach.start_ns = std::min(reach.start_ns, own.start_ns);
+    reach.end_ns = std::max(reach.end_ns, own.end_ns);
+  }
+  SKALD_TRY_ASSIGN(const auto scan, open_scan(store, first.context, first.expr.range.selector,
+                                              reach, common_needles(runs)));
+  const store::ScanOptions options = scan_options(first.context, model::Direction::kForward);
+  for (const auto& run : runs) {
+    run->visitor = std::make_unique<RangeVisitor>(run->plan, run->windows, run->task.context,
+                                                  scan->streams(), options.workers);
+    run->visitor->stay_within(reach_of(run->task.expr, run->task.steps));
+  }
+  JointVisitor visitor(runs);
   SKALD_TRY(scan->run(visitor, options));
-  take_stats(*scan, result);
-  SKALD_TRY_ASSIGN(StepMatrix out, visitor.finish());
-  if (expr.op != RangeOp::kAbsent) return out;
-  return invert(out, absent_labels(expr.range.selector), steps);
+  std::vector<base::Result<StepMatrix>> out;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    take_stats(*scan, runs[i]->task.result);
+    if (visitor.status(i).ok())
+      out.push_back(runs[i]->finish());
+    else
+      out.emplace_back(visitor.status(i));
+  }
+  return out;
 }
 
 }  // namespace skald::query

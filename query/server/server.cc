@@ -57,6 +57,7 @@ base::Status Server::Impl::open_ruler() {
                    alert::read_ruler_options(config.text, config.store.data_dir));
   alert::RulerDeps deps;
   deps.query = alert::engine_query(*engine, options.query_timeout_ns);
+  deps.queries = alert::engine_queries(*engine, options.query_timeout_ns);
   deps.store = store.get();
   SKALD_TRY_ASSIGN(ruler, alert::Ruler::create(std::move(options), std::move(deps)));
   return {};

@@ -106,6 +106,12 @@ class RulerTest : public testing::Test {
       last_query_ = text;
       return result_;
     };
+    if (ask_together_)
+      deps.queries = [this](const std::string&, const std::vector<std::string>& texts,
+                            model::TimestampNs) {
+        together_.push_back(texts);
+        return RuleAnswers{{texts.size(), result_}, {texts.size(), 1}};
+      };
     auto ruler = Ruler::create(options_, std::move(deps));
     ASSERT_TRUE(ruler.ok());
     ruler_ = std::move(ruler).value();
@@ -136,6 +142,8 @@ class RulerTest : public testing::Test {
   std::vector<RuleSample> result_;
   bool query_error_ = false;
   int queries_ = 0;
+  bool ask_together_ = false;
+  std::vector<std::vector<std::string>> together_;  // each time, what was asked
   std::string last_query_;
   std::unique_ptr<Ruler> ruler_;
 };
@@ -343,6 +351,38 @@ TEST_F(RulerTest, SharesOneQueryBetweenGroupsOverTheSameStreams) {
   open();
   pass(15);
   EXPECT_EQ(queries_, 1);
+}
+
+TEST_F(RulerTest, AsksDifferentExpressionsOfGroupsOverTheSameStreamsTogether) {
+  write("a.yaml", R"(groups:
+- name: g
+  rules:
+  - {record: a, expr: 'sum(rate({a="b"} |= "error" [5m]))'}
+  - {alert: B, expr: 'quantile_over_time(0.95, {a="b"} | json | unwrap duration [5m]) > 1'}
+)");
+  write("b.yaml", "groups: [{name: g, rules: [{record: c, expr: 'rate({a=\"b\"}[1m])'}]}]\n");
+  write("c.yaml", "groups: [{name: g, rules: [{record: d, expr: 'rate({x=\"y\"}[1m])'}]}]\n");
+  result_ = {{{}, 2.5}};
+  ask_together_ = true;
+  open();
+  pass(15);
+  EXPECT_EQ(queries_, 0);
+  ASSERT_EQ(together_.size(), 2U);  // by the streams of the first rule
+  if (together_[0].size() < together_[1].size()) std::swap(together_[0], together_[1]);
+  EXPECT_THAT(together_[0], testing::UnorderedElementsAre(
+                                "sum(rate({a=\"b\"} |= \"error\"[5m]))",
+                                "quantile_over_time(0.95,{a=\"b\"} | json | unwrap duration[5m])",
+                                "rate({a=\"b\"}[1m])"));
+  EXPECT_THAT(together_[1], testing::ElementsAre("rate({x=\"y\"}[1m])"));
+  std::string metrics;
+  ruler_->append_metrics(metrics);
+  EXPECT_THAT(metrics, HasSubstr("loki_ruler_scans_total{kind=\"asked\"} 4\n"));
+  EXPECT_THAT(metrics, HasSubstr("loki_ruler_scans_total{kind=\"run\"} 2\n"));
+  EXPECT_THAT(metrics, HasSubstr("loki_ruler_queries_total{kind=\"asked\"} 4\n"));
+  EXPECT_THAT(metrics, HasSubstr("loki_ruler_queries_total{kind=\"shared\"} 0\n"));
+  EXPECT_THAT(ask("GET", "/prometheus/api/v1/alerts").body, HasSubstr("\"alertname\":\"B\""));
+  pass(15);
+  EXPECT_EQ(together_.size(), 4U);  // the next instant is another
 }
 
 TEST_F(RulerTest, StaggersGroupsOverDifferentStreams) {
