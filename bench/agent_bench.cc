@@ -246,7 +246,7 @@ void idle(benchmark::State& state) {
     };
     const double before = ticks();
     const auto start = Clock::now();
-    std::this_thread::sleep_for(std::chrono::seconds(21));  // two sync periods
+    std::this_thread::sleep_for(std::chrono::seconds(65));  // a look at all files is among them
     const std::chrono::duration<double> wall = Clock::now() - start;
     const double used = ticks() - before;
     const rusage usage = stop_agent(pid);
