@@ -3,7 +3,7 @@
 the corpus: latency of the queries as their clients see it.
 
 usage: dashboards_bench.py --data DIR [--bin DIR] [--dashboards 200] [--panels 20] [--seconds 90]
-                           [--refresh 30] [--cores 0,1] [--ingest 1]
+                           [--refresh 30] [--cores 0,1] [--ingest 1] [--distinct 0]
 
 DIR is a data directory that e2e_bench.py left (build/bench/data); it is copied, not changed. The
 dashboards start spread over the refresh interval. A dashboard looks at one pod, or at all of them;
@@ -11,6 +11,8 @@ its panels are those of deploy/grafana: rates and counts by level, quantiles, er
 stats (instant) and logs. Requests go as Grafana sends them, over kept connections, from processes of
 their own. With --ingest 1 lines arrive all the time (1,000 a second, as of now and up to a minute
 late), so that every answer has to be a new one. The window of a request moves with the clock.
+With --distinct 1 no two dashboards have a query in common: each has its own windows and limits, so
+that what is computed for one is of no use to another.
 """
 import argparse
 import collections
@@ -59,6 +61,17 @@ def panels(pod, count):
     return [every[i % len(every)] for i in range(count)]
 
 
+def own(every, number):
+    """The panels of a dashboard, unlike those of any other."""
+    seconds = {"[1m]": 60, "[5m]": 300, "[1h]": 3600}
+    out = []
+    for kind, query in every:
+        for window, s in seconds.items():
+            query = query.replace(window, f"[{s + number}s]")
+        out.append((kind, query + (f' != "dashboard {number}"' if kind == "logs" else "")))
+    return out
+
+
 def target(kind, query, end_ns):
     if kind == "instant":
         return "/loki/api/v1/query?" + urllib.parse.urlencode(
@@ -95,6 +108,8 @@ def viewer(port, dashboards, options, begin, last_ns, results):
     for number in dashboards:
         pod = [None, "pod-0", "pod-1", "pod-2", "pod-3"][number % 5]
         every = panels(pod, options.panels)
+        if options.distinct:
+            every = own(every, number)
         due = begin + options.refresh * number / options.dashboards
         for c in range(6):
             threads.append(threading.Thread(target=connection_loop, args=(due, every[c::6])))
@@ -135,7 +150,8 @@ def report(options, taken, cpu, wall, metrics):
     harness.check(not bad, f"{len(bad)} queries failed, the first: {bad[:1]}")
     print(f"{options.dashboards} dashboards x {options.panels} panels every {options.refresh} s over "
           f"6 h, {wall:.0f} s; {len(taken)} queries, {len(taken) / wall:.0f}/s; "
-          f"ingest {'1,000 lines/s' if options.ingest else 'none'}; cores {options.cores}")
+          f"ingest {'1,000 lines/s' if options.ingest else 'none'}; cores {options.cores}; "
+          f"{len({t[1] for t in taken})} different queries")
     rows = [("all", taken), ("first round", [t for t in taken if t[5] < options.refresh]),
             ("later rounds", [t for t in taken if t[5] >= options.refresh])]
     rows += [(kind, [t for t in taken if t[0] == kind]) for kind in ("range", "instant", "logs")]
@@ -192,7 +208,7 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--cores", default="0,1")
     for name, default in [("dashboards", 200), ("panels", 20), ("seconds", 90), ("refresh", 30),
-                          ("ingest", 1)]:
+                          ("ingest", 1), ("distinct", 0)]:
         parser.add_argument("--" + name, type=int, default=default)
     options = parser.parse_args()
     harness.BIN = os.path.abspath(options.bin)

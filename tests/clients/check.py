@@ -14,7 +14,7 @@ REPO = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(REPO, "tests", "e2e"))
 import alerting  # noqa: E402
 import harness  # noqa: E402
-from harness import check, equal, wait_until  # noqa: E402
+from harness import check, equal, free_port, wait_until  # noqa: E402
 
 LINES = 200
 GO_CLIENT = "github.com/grafana/loki-client-go@v0.0.0-20230116142646-e7494d0ef70c"
@@ -153,9 +153,24 @@ def logcli(skald):
     check("application" in run([*base, "labels"], HERE), "logcli labels")
     check("logcli" in run([*base, "series", '{application="logcli"}'], HERE), "logcli series")
     run([*base, "instant-query", 'sum(count_over_time({application="logcli"}[1h]))'], HERE)
-    run([*base, "stats", '{application="logcli"}'], HERE)
-    run([*base, "volume", '{application="logcli"}'], HERE)
-    run([*base, "detected-fields", '{application="logcli"}'], HERE)
+    check(f"entries: {LINES}" in run([*base, "stats", '{application="logcli"}'], HERE), "logcli stats")
+    check('"logcli"' in run([*base, "volume", '{application="logcli"}'], HERE), "logcli volume")
+    check('"logcli"' in run([*base, "volume_range", "--step", "5m", '{application="logcli"}'], HERE),
+          "logcli volume_range")
+    check("detected_level" in run([*base, "detected-fields", '{application="logcli"}'], HERE),
+          "logcli detected-fields")
+    check("line 7" in run([*base, "query", "--output", "jsonl", '{application="logcli"} |= "line 7"'],
+                          HERE), "logcli jsonl")
+    run([*base, "delete", "create", "--from", "2020-01-01T00:00:00Z", "--to", "2020-01-02T00:00:00Z",
+         '{application="logcli"}'], HERE)
+    check('{application="logcli"}' in run([*base, "delete", "list"], HERE), "logcli delete list")
+    skald.http.push([({"application": "logcli-tail"}, [(time.time_ns(), "tailed")])])
+    with subprocess.Popen([*base, "query", "--tail", "--output", "raw", '{application="logcli-tail"}'],
+                          stdout=subprocess.PIPE, text=True) as tail:
+        try:
+            equal(tail.stdout.readline(), "tailed\n", "logcli --tail")
+        finally:
+            tail.kill()
 
 
 def lokitool(skald):
@@ -166,14 +181,69 @@ def lokitool(skald):
     base = ["--address", skald.url, "--id", "fake"]
     run(["lokitool", "rules", "load", *base, path], HERE)
     check("check" in run(["lokitool", "rules", "list", *base], HERE), "lokitool rules list")
-    run(["lokitool", "rules", "diff", *base, "--rule-files", path], HERE)
+    check("no changes" in run(["lokitool", "rules", "diff", *base, "--rule-files", path], HERE),
+          "lokitool rules diff")
+    check("record" in run(["lokitool", "rules", "print", *base, "--disable-color"], HERE),
+          "lokitool rules print")
+    check("record" in run(["lokitool", "rules", "get", *base, "--disable-color", "check", "g"], HERE),
+          "lokitool rules get")
     run(["lokitool", "rules", "delete", *base, "check", "g"], HERE)
+    run(["lokitool", "rules", "sync", *base, "--rule-files", path], HERE)
+    check("check" in run(["lokitool", "rules", "list", *base], HERE), "lokitool rules sync")
+    run(["lokitool", "rules", "delete", *base, "check", "g"], HERE)
+
+
+def loki_canary(skald):
+    """Pushes, tails and queries for half a minute, and counts what it misses."""
+    need("loki-canary")
+    port = free_port()
+    flags = ["-push=true", "-labelname=name", "-labelvalue=canary", "-interval=200ms", "-wait=10s",
+             "-max-wait=20s", "-pruneinterval=5s", "-spot-check-interval=5s",
+             "-spot-check-initial-wait=2s", "-spot-check-query-rate=5s", "-metric-test-interval=8s",
+             "-metric-test-range=30s", "-tls=false", f"-port={port}",
+             f"-addr=127.0.0.1:{skald.port}", "-user=x", "-pass=y"]
+    canary = subprocess.Popen(["loki-canary", *flags], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(30)
+        text = harness.Http(port).get("/metrics")[2].decode()
+    finally:
+        canary.kill()
+        canary.wait()
+    figures = {line.split()[0]: float(line.split()[1]) for line in text.split("\n")
+               if line.startswith("loki_canary") and "{" not in line}
+    check(figures["loki_canary_entries_total"] > 100, "loki-canary wrote little")
+    check(figures["loki_canary_spot_check_entries_total"] > 0, "no spot check")
+    for name in ("missing_entries", "out_of_order_entries", "unexpected_entries",
+                 "websocket_missing_entries", "spot_check_missing_entries", "duplicate_entries"):
+        equal(figures[f"loki_canary_{name}_total"], 0, f"loki-canary: {name}")
+
+
+def fluent_bit(skald):
+    """Loki's output and OpenTelemetry's, each with its own lines."""
+    need("fluent-bit")
+    common = ["-i", "dummy", "-p", '{"dummy":{"event":"x","n":1}}', "-p", "samples=20", "-p", "rate=50"]
+    where = ["-p", "host=127.0.0.1", "-p", f"port={skald.port}"]
+    outputs = {
+        "fb-loki": ["-o", "loki", *where, "-p", "labels=application=fb-loki", "-p",
+                    "label_keys=$event"],
+        "fb-gzip": ["-o", "loki", *where, "-p", "labels=application=fb-gzip", "-p", "compress=gzip"],
+        "fb-otel": ["-o", "opentelemetry", *where, "-p", "logs_uri=/otlp/v1/logs", "-p",
+                    "compress=gzip"],
+    }
+    for name, output in outputs.items():
+        done = subprocess.run(["timeout", "-s", "INT", "8", "fluent-bit", "-f", "1", "-q", *common,
+                               *output, "-p", "match=*"], capture_output=True, text=True, check=False)
+        check("error" not in done.stderr.lower(), f"{name}: {done.stderr[-1500:]}")
+        selector = f'{{application="{name}"}}' if name != "fb-otel" else '{service_name="unknown_service"}'
+        wait_until(f"the lines of {name}", lambda s=selector: len(skald.http.entries(s)) == 20)
 
 
 CLIENTS = {"pino-loki": pino, "winston-loki-json": winston("json"),
            "winston-loki-protobuf": winston("protobuf"), "python-logging-loki": logging_loki,
            "otel-none": otel("none"), "otel-gzip": otel("gzip"), "loki-client-go": loki_client_go,
-           "prometheus": prometheus, "logcli": logcli, "lokitool": lokitool}
+           "prometheus": prometheus, "logcli": logcli, "lokitool": lokitool,
+           "loki-canary": loki_canary, "fluent-bit": fluent_bit}
 
 
 def main():
