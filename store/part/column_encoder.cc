@@ -1,12 +1,14 @@
 #include "store/part/column_encoder.h"
 
 #include <algorithm>
+#include <array>
 
 #include "proto/base/check.h"
 #include "store/part/bloom.h"
 #include "store/part/column_format.h"
 #include "store/part/intpack.h"
 #include "store/part/search.h"
+#include "store/part/short_bytes.h"
 
 namespace skald::store::part {
 namespace {
@@ -22,6 +24,10 @@ EncodedColumn start(Encoding encoding) {
   return column;
 }
 
+bool same(std::string_view a, std::string_view b) noexcept {
+  return a.size() == b.size() && equal_bytes(a.data(), b.data(), a.size());
+}
+
 std::vector<std::string_view> sample_of(Values values) {
   std::vector<std::string_view> sample;
   const std::size_t step = std::max<std::size_t>(1, values.size() / kSampleRows);
@@ -30,10 +36,18 @@ std::vector<std::string_view> sample_of(Values values) {
   return sample;
 }
 
+// How many values differ, as far as their hashes tell: it only chooses what to try.
 std::size_t distinct_of(Values sample) {
-  StringTable table(kSampleRows);
-  for (const std::string_view value : sample) table.insert(value);
-  return table.entries().size();
+  std::array<std::uint64_t, 2 * kSampleRows> slots{};
+  std::size_t distinct = 0;
+  for (const std::string_view value : sample) {
+    const std::uint64_t hash = hash_bytes(value, kTableSeed) | 1;
+    std::size_t slot = (hash >> 32) % slots.size();
+    while (slots[slot] != 0 && slots[slot] != hash) slot = (slot + 1) % slots.size();
+    distinct += slots[slot] == 0;
+    slots[slot] = hash;
+  }
+  return distinct;
 }
 
 struct DecimalColumn {
@@ -249,7 +263,7 @@ std::optional<EncodedColumn> encode_derived(EncodeContext& context, const Column
     if (id == seen) {
       map[seen] = input.values[i];
       times[seen++] = input.times[i];
-    } else if (map[id] != input.values[i]) {
+    } else if (!same(map[id], input.values[i])) {
       return std::nullopt;
     }
   }
@@ -321,7 +335,7 @@ std::size_t StringTable::slot_of(std::string_view value, std::uint64_t hash) con
   std::size_t slot = hash & mask;
   for (; slots_[slot] != 0; slot = (slot + 1) & mask) {
     const std::uint32_t id = slots_[slot] - 1;
-    if (hashes_[id] == hash && entries_[id] == value) break;
+    if (hashes_[id] == hash && same(entries_[id], value)) break;
   }
   return slot;
 }
@@ -388,7 +402,8 @@ std::optional<EncodedColumn> encode_dictionary(EncodeContext& context, const Col
   std::uint32_t last = StringTable::kFull;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const std::string_view value = input.values[i];
-    if (last == StringTable::kFull || table.entries()[last] != value) last = table.insert(value);
+    if (last == StringTable::kFull || !same(table.entries()[last], value))
+      last = table.insert(value);
     if (last == StringTable::kFull) return std::nullopt;
     ids[i] = last;
   }

@@ -88,15 +88,8 @@ class DictionaryReader final : public EntriesReader {
 
  private:
   base::Status load_entries() override {
-    if (!entries_.empty()) return {};
-    if (spec_.entries.inlined) {
-      entries_ = spec_.entries.entries;
-      return {};
-    }
-    SKALD_TRY_ASSIGN(page_, source().read(spec_.entries.page, kRowGroupBytesMax, context_.stats));
-    own_entries_.clear();
-    SKALD_TRY(split_entries(page_.view, spec_.entries.count, source(), own_entries_));
-    entries_ = own_entries_;
+    SKALD_TRY(stored_.load(spec_.entries, context_));
+    entries_ = stored_.entries();
     return {};
   }
   base::Result<std::span<const std::uint32_t>> load_ids() override {
@@ -104,8 +97,7 @@ class DictionaryReader final : public EntriesReader {
       SKALD_TRY(spec_.ints.decode(source(), context_.stats, ids_, spec_.entries.count - 1));
     return std::span<const std::uint32_t>(ids_);
   }
-  PageBytes page_;
-  std::vector<std::string_view> own_entries_;
+  StoredEntries stored_;
   std::vector<std::uint32_t> ids_;
 };
 
@@ -323,6 +315,20 @@ base::Status filter_ways(const SpanMatch& match, const ReaderAt& reader_at, cons
     unite(rows, hits);
     left.subtract(rows);
   }
+  return {};
+}
+
+base::Status StoredEntries::load(const EntriesSpec& spec, const ReaderContext& context) {
+  if (!entries_.empty()) return {};
+  if (spec.inlined) {
+    entries_ = spec.entries;
+    return {};
+  }
+  const PageSource& source = context.shared->source;
+  SKALD_TRY_ASSIGN(page_, source.read(spec.page, kRowGroupBytesMax, context.stats));
+  own_.clear();
+  SKALD_TRY(split_entries(page_.view, spec.count, source, own_));
+  entries_ = own_;
   return {};
 }
 

@@ -64,6 +64,18 @@ class ColumnReader {
   ReaderContext context_;
 };
 
+// The strings of a dictionary or of words, with the page they lie in.
+class StoredEntries {
+ public:
+  base::Status load(const EntriesSpec& spec, const ReaderContext& context);  // once
+  std::span<const std::string_view> entries() const noexcept { return entries_; }
+
+ private:
+  PageBytes page_;
+  std::vector<std::string_view> own_;
+  std::span<const std::string_view> entries_;
+};
+
 std::unique_ptr<ColumnReader> make_column_reader(const ColumnSpec& spec,
                                                  const ReaderContext& context);
 // Of one file each; make_column_reader() picks.

@@ -1,12 +1,14 @@
 #include "store/part/group_encoder.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "proto/base/check.h"
 #include "store/part/bloom.h"
 #include "store/part/intpack.h"
 #include "store/part/limits.h"
 #include "store/part/part_format.h"
+#include "store/part/short_bytes.h"
 
 namespace skald::store::part {
 namespace {
@@ -22,22 +24,31 @@ constexpr std::size_t kRunRowsMin = 128;
 
 void GroupEncoder::ValueBuffer::add(std::string_view value) {
   if (ends_.size() == 1) {
-    if (value == first()) {
+    const std::string_view known = first();
+    if (value.size() == known.size() && equal_bytes(value.data(), known.data(), value.size())) {
       ++repeats_;
       return;
     }
     spread();
   }
-  bytes_.append(value);
-  ends_.push_back(static_cast<std::uint32_t>(bytes_.size()));
+  append(value);
+}
+
+inline void GroupEncoder::ValueBuffer::append(std::string_view value) {
+  if (size_ + value.size() > capacity_) {
+    capacity_ = std::max<std::size_t>({64, capacity_ + capacity_ / 2, size_ + value.size()});
+    auto larger = std::make_unique_for_overwrite<char[]>(capacity_);
+    if (size_ > 0) std::memcpy(larger.get(), bytes_.get(), size_);
+    bytes_ = std::move(larger);
+  }
+  copy_bytes(bytes_.get() + size_, value.data(), value.size());
+  size_ += value.size();
+  ends_.push_back(static_cast<std::uint32_t>(size_));
 }
 
 void GroupEncoder::ValueBuffer::spread() {
   const std::string value(first());
-  for (; repeats_ > 0; --repeats_) {
-    bytes_.append(value);
-    ends_.push_back(static_cast<std::uint32_t>(bytes_.size()));
-  }
+  for (; repeats_ > 0; --repeats_) append(value);
 }
 
 void GroupEncoder::shred_rows(std::span<const InputRow> rows) {

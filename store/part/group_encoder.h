@@ -3,6 +3,7 @@
 // orders them, and encodes every column. Kept by the writer from group to group for its warm
 // tables.
 
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -42,21 +43,23 @@ class GroupEncoder {
   class ValueBuffer {
    public:
     void clear() noexcept {
-      bytes_.clear();
+      size_ = 0;
       ends_.clear();
       repeats_ = 0;
     }
     void add(std::string_view value);
     bool constant() const noexcept { return ends_.size() <= 1; }
-    std::string_view first() const noexcept { return {bytes_.data(), ends_[0]}; }
+    std::string_view first() const noexcept { return {bytes_.get(), ends_[0]}; }
     std::string_view at(std::uint32_t ordinal) const noexcept {
       const std::size_t start = ordinal == 0 ? 0 : ends_[ordinal - 1];
-      return {bytes_.data() + start, ends_[ordinal] - start};
+      return {bytes_.get() + start, ends_[ordinal] - start};
     }
 
    private:
+    void append(std::string_view value);
     void spread();
-    std::string bytes_;
+    std::unique_ptr<char[]> bytes_;
+    std::size_t size_ = 0, capacity_ = 0;
     std::vector<std::uint32_t> ends_;  // a group's lines fit 32 bits: kRowGroupBytesMax
     std::size_t repeats_ = 0;          // of the first value, not yet in `ends_`
   };

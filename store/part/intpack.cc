@@ -83,12 +83,12 @@ double split_cost(std::span<const std::uint64_t> sample, unsigned k) {
          static_cast<double>(exceptions) * kExceptionCostBits;
 }
 
-Split choose_split(std::span<const std::uint64_t> values, std::uint64_t max) {
-  constexpr std::size_t kSampleMax = 2048;
+Split choose_split(std::span<const std::uint64_t> values, std::uint64_t max, Effort effort) {
+  const std::size_t sample_max = effort == Effort::kSmall ? 2048 : 768;
   std::vector<std::uint64_t> sample;
-  sample.reserve(kSampleMax);
-  const std::size_t step = std::max<std::size_t>(1, values.size() / kSampleMax);
-  for (std::size_t i = 0; i < values.size() && sample.size() < kSampleMax; i += step)
+  sample.reserve(sample_max);
+  const std::size_t step = std::max<std::size_t>(1, values.size() / sample_max);
+  for (std::size_t i = 0; i < values.size() && sample.size() < sample_max; i += step)
     sample.push_back(values[i]);
   std::array<std::uint32_t, 65> widths{};
   for (const std::uint64_t value : sample) ++widths[bits_of(value)];
@@ -118,15 +118,21 @@ void pack(std::span<const std::uint64_t> values, unsigned bits, std::string& out
     return;
   }
   const std::uint64_t mask = (std::uint64_t{1} << bits) - 1;
-  out.assign((values.size() * bits + 7) / 8 + 8, '\0');
-  char* const data = out.data();
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::size_t bit = i * bits;
-    std::uint64_t word;
-    std::memcpy(&word, data + bit / 8, 8);
-    word |= (values[i] & mask) << (bit % 8);
-    std::memcpy(data + bit / 8, &word, 8);
+  out.resize((values.size() * bits + 7) / 8 + 8);
+  char* at = out.data();
+  std::uint64_t word = 0;  // bits not yet written, from the lowest
+  unsigned used = 0;
+  for (const std::uint64_t full : values) {
+    const std::uint64_t value = full & mask;
+    word |= value << used;
+    used += bits;
+    if (used < 64) continue;
+    std::memcpy(at, &word, 8);
+    at += 8;
+    used -= 64;
+    word = used > 0 ? value >> (bits - used) : 0;
   }
+  std::memcpy(at, &word, 8);
   out.resize((values.size() * bits + 7) / 8);
 }
 
@@ -158,7 +164,7 @@ void unpack(std::string_view bytes, unsigned bits, std::uint32_t count, T* out) 
 void put_values(std::span<const std::uint64_t> values, PageWriter& pages, std::string& spec,
                 std::size_t flags_at) {
   const std::uint64_t max = *std::max_element(values.begin(), values.end());
-  const Split split = choose_split(values, max);
+  const Split split = choose_split(values, max, pages.compressor().effort());
   spec.push_back(static_cast<char>(split.low_bits));
   std::string bytes;
   pack(values, split.low_bits, bytes);

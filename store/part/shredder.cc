@@ -287,6 +287,7 @@ void unescape_json(std::string_view raw, std::string& out) {
 struct Shredder::Impl {
   struct Child {
     std::string literal;
+    char head[16] = {};  // of the literal, zeros behind it
     Field::Syntax syntax = Field::Syntax::kString;
     std::uint32_t node = 0;          // after the value
     std::uint32_t shape = kNoShape;  // the literal ends the line
@@ -298,10 +299,24 @@ struct Shredder::Impl {
   std::vector<std::unique_ptr<JsonShape>> shapes;
   std::size_t refused = 0;  // lines of new shapes that found no place
 
+  static bool starts_with(const char* p, const char* end, const Child& child) noexcept;
   std::uint32_t match(std::string_view line, std::vector<ValueSpan>& spans);
   std::uint32_t learn(std::string_view line, std::vector<ValueSpan>& spans);
   bool add(const JsonShape& shape, std::uint32_t number);
 };
+
+// Most literals are shorter than 16 bytes: one comparison without a call.
+inline bool Shredder::Impl::starts_with(const char* p, const char* end,
+                                        const Child& child) noexcept {
+  const std::size_t size = child.literal.size(), left = static_cast<std::size_t>(end - p);
+  if (left < size) return false;
+  if (left < 16) return std::memcmp(p, child.literal.data(), size) == 0;
+  const __m128i have = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  const __m128i want = _mm_loadu_si128(reinterpret_cast<const __m128i*>(child.head));
+  const auto differ = ~static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(have, want)));
+  if (size <= 16) return (differ & ((1U << size) - 1)) == 0;
+  return (differ & 0xFFFF) == 0 && std::memcmp(p + 16, child.literal.data() + 16, size - 16) == 0;
+}
 
 std::uint32_t Shredder::Impl::match(std::string_view line, std::vector<ValueSpan>& spans) {
   const char* const start = line.data();
@@ -315,9 +330,7 @@ std::uint32_t Shredder::Impl::match(std::string_view line, std::vector<ValueSpan
     for (; i < children.size(); ++i) {
       const Child& child = children[i];
       const std::size_t size = child.literal.size();
-      if (static_cast<std::size_t>(end - p) < size ||
-          std::memcmp(p, child.literal.data(), size) != 0)
-        continue;
+      if (!starts_with(p, end, child)) continue;
       if (child.shape != kNoShape) {
         if (p + size == end) return child.shape;
         continue;
@@ -353,8 +366,11 @@ bool Shredder::Impl::add(const JsonShape& shape, std::uint32_t number) {
       continue;
     }
     if (children.size() >= kChildrenMax) return false;
-    Child child{literal, last ? Field::Syntax::kString : shape.shape.fields[i].syntax, 0,
-                last ? number : kNoShape};
+    Child child;
+    child.literal = literal;
+    std::memcpy(child.head, literal.data(), std::min(literal.size(), sizeof(child.head)));
+    if (!last) child.syntax = shape.shape.fields[i].syntax;
+    if (last) child.shape = number;
     if (!last) child.node = static_cast<std::uint32_t>(nodes.size());
     children.push_back(std::move(child));
     if (!last) {

@@ -343,7 +343,7 @@ class WordsReader final : public ColumnReader {
       char* const start = at;
       for (std::uint32_t w = first_[row]; w < first_[row + 1]; ++w) {
         if (w > first_[row]) *at++ = ' ';
-        const std::string_view word = entries_[words_[w]];
+        const std::string_view word = stored_.entries()[words_[w]];
         std::memcpy(at, word.data(), word.size());
         at += word.size();
       }
@@ -365,11 +365,12 @@ class WordsReader final : public ColumnReader {
     const bool one_word = test.text.find(' ') == std::string_view::npos;
     if (test.op != TextTest::Op::kContains || !one_word)
       return ColumnReader::filter_text(test, among, hits);
-    SKALD_TRY(load_entries());
-    std::vector<std::uint8_t> table(entries_.size());
+    SKALD_TRY(stored_.load(spec_.entries, context_));
+    const auto entries = stored_.entries();
+    std::vector<std::uint8_t> table(entries.size());
     bool any = false;
-    for (std::size_t i = 0; i < entries_.size(); ++i) {
-      table[i] = test.matches(entries_[i]) ? 1 : 0;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      table[i] = test.matches(entries[i]) ? 1 : 0;
       any |= table[i] != 0;
     }
     if (!any) return {};
@@ -389,24 +390,12 @@ class WordsReader final : public ColumnReader {
     std::uint64_t size = first_[row + 1] - first_[row];
     size -= size > 0 ? 1 : 0;
     for (std::uint32_t w = first_[row]; w < first_[row + 1]; ++w)
-      size += entries_[words_[w]].size();
+      size += stored_.entries()[words_[w]].size();
     return size;
-  }
-  base::Status load_entries() {
-    if (!entries_.empty()) return {};
-    if (spec_.entries.inlined) {
-      entries_ = spec_.entries.entries;
-      return {};
-    }
-    SKALD_TRY_ASSIGN(page_, source().read(spec_.entries.page, kRowGroupBytesMax, context_.stats));
-    own_entries_.clear();
-    SKALD_TRY(split_entries(page_.view, spec_.entries.count, source(), own_entries_));
-    entries_ = own_entries_;
-    return {};
   }
   base::Status load() {
     if (!first_.empty()) return {};
-    SKALD_TRY(load_entries());
+    SKALD_TRY(stored_.load(spec_.entries, context_));
     SKALD_TRY(spec_.words->decode(source(), context_.stats, words_, spec_.entries.count - 1));
     std::vector<std::uint32_t> counts;
     SKALD_TRY(spec_.ints.decode(source(), context_.stats, counts, spec_.words->count()));
@@ -419,9 +408,7 @@ class WordsReader final : public ColumnReader {
     return {};
   }
 
-  PageBytes page_;
-  std::vector<std::string_view> own_entries_;
-  std::span<const std::string_view> entries_;
+  StoredEntries stored_;
   std::vector<std::uint32_t> words_, first_;
 };
 
