@@ -150,6 +150,17 @@ base::Status StoreImpl::load_tenant(const std::string& name) {
     }
   }
   take_streams(*tenant);
+  // A name that is seen need not be durable: its directory's sync may have failed before. What
+  // counts on it (records of the log that are passed over, inputs that are removed) must not go
+  // first.
+  const bool newer_than_checkpoint = std::any_of(names.begin(), names.end(), [&](const auto& part) {
+    return part.last_sequence > sealed_through_;
+  });
+  const bool merged = std::any_of(names.begin(), names.end(), [&](const auto& part) {
+    return part.level > 0 && std::any_of(names.begin(), names.end(),
+                                         [&](const auto& other) { return part.covers(other); });
+  });
+  if (newer_than_checkpoint || merged) SKALD_TRY(fs_.sync_directory(directory));
   // Highest level first: what a good part covers was merged into it and is removed.
   std::sort(names.begin(), names.end(), [](const auto& a, const auto& b) {
     return a.level != b.level ? a.level > b.level : a < b;
