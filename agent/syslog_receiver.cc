@@ -40,6 +40,9 @@ class SyslogReceiver final : public Receiver, public net::ByteSink {
     options.listen = syslog_.listen_address;
     options.udp = syslog_.listen_protocol == "udp";
     options.idle_timeout_ns = syslog_.idle_timeout_ns;
+    if (const ServerTlsConfig& tls = syslog_.tls; !tls.cert_file.empty())
+      options.tls = net::ServerTls{tls.cert_file, tls.key_file, tls.client_ca_file,
+                                   tls.client_auth_type == "VerifyClientCertIfGiven"};
     SKALD_TRY_ASSIGN(listener_, net::ByteListener::start(options, *this));
     return {};
   }
@@ -62,6 +65,9 @@ class SyslogReceiver final : public Receiver, public net::ByteSink {
     if (!status.ok() && status.code() != base::Code::kCancelled)
       count_error(connection.peer, std::string(status.message()));
     return status.ok();
+  }
+  void on_failure(std::uint64_t number, const std::string& what) override {
+    count_error(connections_.at(number).peer, what);
   }
   void on_close(std::uint64_t number) override {
     const auto it = connections_.find(number);

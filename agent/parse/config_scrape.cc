@@ -178,6 +178,27 @@ void read_push_api(MapReader& body, PushApiConfig& out) {
   body.finish();
 }
 
+// As Promtail: a ca_file makes every client show a certificate of that authority.
+void read_syslog_tls(MapReader& body, ServerTlsConfig& out) {
+  body.string("ca_file", out.client_ca_file);
+  body.accept("server_name");
+  body.accept("insecure_skip_verify");
+  body.accept("min_version");
+  read_server_tls(body, out);
+  if (out.cert_file.empty() != out.key_file.empty())
+    body.fail("", "needs both cert_file and key_file");
+  if (out.cert_file.empty() && !out.client_ca_file.empty()) {
+    body.fail("", "needs cert_file and key_file beside ca_file");
+  }
+  if (out.client_auth_type.empty()) return;
+  if (out.client_auth_type != "RequireAndVerifyClientCert" &&
+      out.client_auth_type != "VerifyClientCertIfGiven") {
+    body.fail("client_auth_type", "`" + out.client_auth_type +
+                                      "` is neither RequireAndVerifyClientCert nor "
+                                      "VerifyClientCertIfGiven");
+  }
+}
+
 void read_syslog(MapReader& body, SyslogConfig& out) {
   body.string("listen_address", out.listen_address);
   body.string("listen_protocol", out.listen_protocol);
@@ -193,18 +214,10 @@ void read_syslog(MapReader& body, SyslogConfig& out) {
     body.fail("syslog_format", "`" + format + "` is neither rfc5424 nor rfc3164");
   }
   body.bytes("max_message_length", out.max_message_length);
-  body.map("tls_config", [&](MapReader& tls) {
-    tls.accept("ca_file");
-    tls.accept("server_name");
-    tls.accept("insecure_skip_verify");
-    tls.accept("min_version");
-    read_server_tls(tls, out.tls);
-  });
+  body.map("tls_config", [&](MapReader& tls) { read_syslog_tls(tls, out.tls); });
   if (out.listen_address.empty()) body.fail("listen_address", "is needed: 0.0.0.0:1514");
-  if (!out.tls.cert_file.empty() || !out.tls.key_file.empty()) {
-    body.fail("tls_config",
-              "is not supported here: let stunnel or rsyslog take TLS and send plain TCP to "
-              "listen_address");
+  if (!out.tls.cert_file.empty() && out.listen_protocol != "tcp") {
+    body.fail("tls_config", "is for listen_protocol tcp");
   }
   if (out.max_message_length == 0) body.fail("max_message_length", "must be greater than 0");
   if (out.listen_protocol != "tcp" && out.listen_protocol != "udp") {

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <netdb.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -15,6 +17,8 @@
 #include <vector>
 
 #include "proto/base/clock.h"
+#include "proto/base/unique_handle.h"
+#include "proto/net/http_core.h"
 
 namespace skald::net {
 namespace {
@@ -90,9 +94,11 @@ base::Result<Descriptor> open_socket(const std::string& listen, bool udp) {
 
 class PollListener final : public ByteListener {
  public:
-  PollListener(ByteListenerOptions options, ByteSink& sink, Descriptor socket)
+  PollListener(ByteListenerOptions options, ByteSink& sink, Descriptor socket,
+               std::shared_ptr<boost::asio::ssl::context> tls)
       : options_(std::move(options)),
         sink_(sink),
+        tls_(std::move(tls)),
         socket_(std::move(socket)),
         wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
         buffer_(new char[kReadBytes]) {
@@ -119,6 +125,8 @@ class PollListener final : public ByteListener {
     Descriptor socket;
     std::uint64_t number = 0;
     std::int64_t heard_ns = 0;
+    base::UniqueHandle<SSL, SSL_free> tls;
+    bool wants_write = false;  // TLS: to go on
   };
 
   void run() {
@@ -126,7 +134,8 @@ class PollListener final : public ByteListener {
     while (!stopping_) {
       fds.assign({{wake_.fd, POLLIN, 0}, {socket_.fd, POLLIN, 0}});
       for (const Connection& connection : connections_)
-        fds.push_back({connection.socket.fd, POLLIN, 0});
+        fds.push_back({connection.socket.fd,
+                       static_cast<short>(connection.wants_write ? POLLIN | POLLOUT : POLLIN), 0});
       if (::poll(fds.data(), fds.size(), connections_.empty() ? -1 : kTickMs) < 0 && errno != EINTR)
         break;
       if (stopping_) break;
@@ -140,6 +149,7 @@ class PollListener final : public ByteListener {
   }
 
   void close(Connection& connection) {
+    connection.tls.reset();
     connection.socket = Descriptor();
     sink_.on_close(connection.number);
   }
@@ -149,11 +159,37 @@ class PollListener final : public ByteListener {
       if (now_ns - connection.heard_ns > options_.idle_timeout_ns) close(connection);
       return;
     }
+    if (connection.tls != nullptr) return serve_tls(connection, now_ns);
     const ssize_t n = ::recv(connection.socket.fd, buffer_.get(), kReadBytes, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     connection.heard_ns = now_ns;
     if (n <= 0 || !sink_.on_bytes(connection.number, {buffer_.get(), static_cast<std::size_t>(n)}))
       close(connection);
+  }
+
+  // Reads until the socket has no more: poll() does not know what OpenSSL has read already.
+  void serve_tls(Connection& connection, std::int64_t now_ns) {
+    connection.heard_ns = now_ns;
+    connection.wants_write = false;
+    do {
+      ERR_clear_error();
+      const int n = SSL_read(connection.tls.get(), buffer_.get(), static_cast<int>(kReadBytes));
+      if (n <= 0) {
+        const int error = SSL_get_error(connection.tls.get(), n);
+        connection.wants_write = error == SSL_ERROR_WANT_WRITE;
+        if (connection.wants_write || error == SSL_ERROR_WANT_READ) return;
+        if (error == SSL_ERROR_SSL) sink_.on_failure(connection.number, "TLS: " + error_text());
+        return close(connection);
+      }
+      if (!sink_.on_bytes(connection.number, {buffer_.get(), static_cast<std::size_t>(n)}))
+        return close(connection);
+    } while (SSL_pending(connection.tls.get()) > 0);
+  }
+
+  static std::string error_text() {
+    char text[256];
+    ERR_error_string_n(ERR_get_error(), text, sizeof text);
+    return text;
   }
 
   void accept_all(std::int64_t now_ns) {
@@ -168,7 +204,13 @@ class PollListener final : public ByteListener {
         return;
       }
       if (connections_.size() >= options_.connections_max) continue;
-      connections_.push_back({std::move(socket), ++last_number_, now_ns});
+      base::UniqueHandle<SSL, SSL_free> tls;
+      if (tls_ != nullptr) {
+        tls.reset(SSL_new(tls_->native_handle()));
+        if (tls == nullptr || SSL_set_fd(tls.get(), socket.fd) != 1) continue;
+        SSL_set_accept_state(tls.get());
+      }
+      connections_.push_back({std::move(socket), ++last_number_, now_ns, std::move(tls), false});
       sink_.on_open(last_number_, text_of(address, size, false));
     }
   }
@@ -187,6 +229,7 @@ class PollListener final : public ByteListener {
 
   const ByteListenerOptions options_;
   ByteSink& sink_;
+  const std::shared_ptr<boost::asio::ssl::context> tls_;  // null: none
   const Descriptor socket_;
   const Descriptor wake_;
   const std::unique_ptr<char[]> buffer_;
@@ -200,9 +243,13 @@ class PollListener final : public ByteListener {
 
 base::Result<std::unique_ptr<ByteListener>> ByteListener::start(ByteListenerOptions options,
                                                                 ByteSink& sink) {
+  std::shared_ptr<boost::asio::ssl::context> tls;
+  if (options.tls) {
+    SKALD_TRY_ASSIGN(tls, load_tls(*options.tls));
+  }
   SKALD_TRY_ASSIGN(Descriptor socket, open_socket(options.listen, options.udp));
   return std::unique_ptr<ByteListener>(
-      new PollListener(std::move(options), sink, std::move(socket)));
+      new PollListener(std::move(options), sink, std::move(socket), std::move(tls)));
 }
 
 }  // namespace skald::net

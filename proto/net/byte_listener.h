@@ -8,10 +8,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "proto/base/status.h"
+#include "proto/net/http_server.h"
 
 namespace skald::net {
 
@@ -20,6 +22,7 @@ struct ByteListenerOptions {
   bool udp = false;
   std::int64_t idle_timeout_ns = 120'000'000'000;  // TCP: a connection without a byte is closed
   std::size_t connections_max = 1024;              // TCP: beyond, accepted and closed
+  std::optional<ServerTls> tls;                    // TCP
 };
 
 class ByteSink {
@@ -29,6 +32,8 @@ class ByteSink {
   virtual void on_open(std::uint64_t connection, const std::string& peer) = 0;
   // False: close this connection. The view lives during the call.
   virtual bool on_bytes(std::uint64_t connection, std::string_view bytes) = 0;
+  // TLS went wrong (a stranger's certificate, plain text); on_close() follows.
+  virtual void on_failure(std::uint64_t connection, const std::string& what) = 0;
   virtual void on_close(std::uint64_t connection) = 0;  // by the peer, the sink, or for idleness
   // UDP.
   virtual void on_datagram(const std::string& peer, std::string_view bytes) = 0;
@@ -36,7 +41,8 @@ class ByteSink {
 
 class ByteListener {
  public:
-  // `sink` outlives it. kInvalidArgument: not an address; kUnavailable: it is taken, or not ours.
+  // `sink` outlives it. kInvalidArgument: not an address, or TLS files; kUnavailable: it is taken,
+  // or not ours.
   static base::Result<std::unique_ptr<ByteListener>> start(ByteListenerOptions options,
                                                            ByteSink& sink);
   virtual ~ByteListener() = default;  // stops

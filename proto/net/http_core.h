@@ -44,6 +44,8 @@ std::int64_t monotonic_ns() noexcept;
 
 std::shared_ptr<ConnectionBase> make_plain_connection(ServerCore& core,
                                                       boost::asio::ip::tcp::socket socket);
+// kInvalidArgument: a file that cannot be read or used.
+base::Result<std::shared_ptr<boost::asio::ssl::context>> load_tls(const ServerTls& tls);
 std::shared_ptr<ConnectionBase> make_tls_connection(ServerCore& core,
                                                     boost::asio::ip::tcp::socket socket);
 

@@ -1,21 +1,24 @@
 #!/usr/bin/env python3
 """Targets that are no plain tailed files, through the real agent into the real store: pushes with
-structured metadata, syslog over TCP (both framings) and UDP, compressed archives, files in UTF-16
+structured metadata, syslog over TCP (both framings), TLS and UDP, compressed archives, files in UTF-16
 and Latin-1, and, where the system can make one, a journal. Each line arrives once, again after the
 agent was killed with -9 in between; and a label with too many values is demoted.
 
 usage: agent_targets_e2e.py --bin DIR
 """
 import bz2
+import contextlib
 import gzip
 import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 import zlib
 
+import certs
 import harness
 from harness import check, equal, free_port, wait_until
 
@@ -33,7 +36,7 @@ def write(name, data):
         f.write(data)
 
 
-def configuration(url, ports, with_journal):
+def configuration(url, ports, tls, with_journal):
     journal = f"""
   - job_name: journal
     journal: {{path: {path('journal')}, max_age: 240000h, labels: {{job: journal}}}}
@@ -69,6 +72,11 @@ scrape_configs:
       - {{source_labels: [__syslog_message_hostname], target_label: host}}
       - {{source_labels: [__syslog_message_severity], target_label: level}}
       - {{source_labels: [__syslog_message_sd_mine_32473_code], target_label: code}}
+  - job_name: syslog-tls
+    syslog:
+      listen_address: 127.0.0.1:{ports['tls']}
+      tls_config: {{cert_file: {tls['cert']}, key_file: {tls['key']}, ca_file: {tls['ca']}}}
+      labels: {{job: tls}}
   - job_name: syslog-udp
     syslog: {{listen_address: '127.0.0.1:{ports['udp']}', listen_protocol: udp, labels: {{job: udp}},
               syslog_format: rfc3164}}
@@ -158,6 +166,31 @@ def test_syslog(skald, ports):
     check(skald.http.entries('{job="udp", app="su"}'), "the tag is the application's name")
 
 
+def test_syslog_over_tls(skald, ports, authority, client):
+    """Who shows no certificate, a stranger's, or no TLS at all delivers nothing."""
+    def stream(data, cert=None, plain=False):
+        with socket.create_connection(("127.0.0.1", ports["tls"])) as raw:
+            if plain:
+                raw.sendall(data)
+                return
+            context = ssl.create_default_context(cafile=authority.ca_file)
+            if cert:
+                context.load_cert_chain(*cert)
+            with context.wrap_socket(raw, server_hostname="localhost") as s:
+                for at in range(0, len(data), 997):
+                    s.sendall(data[at:at + 997])
+                with contextlib.suppress(OSError):
+                    s.unwrap()         # so that nothing sent is cut off by the close
+
+    bad = syslog_line(0, text="refused") + b"\n"
+    for options in ({}, {"cert": certs.Authority("stranger").issue("stranger")}, {"plain": True}):
+        with contextlib.suppress(OSError):
+            stream(bad, **options)
+    # More than one read of the agent, and records larger than what is left of one.
+    stream(b"".join(syslog_line(i) + b"\n" for i in range(3000)), cert=client)
+    arrived(skald, "tls", [f"message {i}" for i in range(3000)])
+
+
 def make_files():
     os.makedirs(path("old"), exist_ok=True)
     os.makedirs(path("text"), exist_ok=True)
@@ -245,18 +278,22 @@ def test_guard(skald, ports, agent):
 
 def test():
     with_journal = JOURNAL_REMOTE is not None
-    ports = {name: free_port() for name in ("http", "push", "tcp", "udp")}
+    ports = {name: free_port() for name in ("http", "push", "tcp", "tls", "udp")}
     make_files()
     if with_journal:
         add_journal("a.journal", journal_entries(0, 50))
     skald = harness.Skald()
-    config = configuration(skald.url, ports, with_journal)
+    authority = certs.Authority()
+    cert, key = authority.issue("agent")
+    tls = {"cert": cert, "key": key, "ca": authority.ca_file}
+    config = configuration(skald.url, ports, tls, with_journal)
     agent = harness.Agent(config)
     wait_until("the agent is ready",
                lambda: "syslog syslog-udp" in agent.output() and agent.output().count("tailing") >= 4)
     test_guard(skald, ports, agent)
     test_pushes(skald, ports)
     test_syslog(skald, ports)
+    test_syslog_over_tls(skald, ports, authority, authority.issue("sender"))
     wide = [f"größe {i} Ċ𝄞" for i in range(500)]
     arrived(skald, "utf16", wide + wide)
     arrived(skald, "latin1", ["Käse", "für"])
