@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "proto/wire/push_decoder.h"
+#include "proto/wire/push_encoder.h"
 #include "tests/store/store_testing.h"
 
 namespace skald::store {
@@ -67,6 +69,43 @@ TEST(Store, AppendedEntriesAreVisibleAtOnceInHeadAndPartAndAfterReopening) {
   EXPECT_EQ(read_all(*store), want);
   EXPECT_EQ(store->stats().parts, 1U);
   EXPECT_TRUE(read_all(*store, "other").empty());
+}
+
+// The log keeps the body as it came and the head its unpacked bytes: both outlive the request.
+TEST(Store, EntriesOfAPackedBodyOutliveTheRequestAndARestart) {
+  const TempDir dir;
+  std::vector<Row> want;
+  {
+    auto store = open(options(dir));
+    std::string body, entries;
+    for (int i = 0; i < 400; ++i) {
+      wire::append_entry(entries,
+                         {kT0 + i, "a line of no great worth " + std::to_string(i), nullptr});
+      if (i % 200 < 199) continue;
+      wire::append_stream(body, (i < 200 ? kApi : kDb).to_string(), entries);
+      entries.clear();
+    }
+    auto packed = std::make_unique<std::string>();
+    wire::compress_snappy(body, *packed);
+    auto decoder = std::make_unique<wire::PushDecoder>();
+    wire::PushInput input;
+    input.content_type = "application/x-protobuf";
+    const auto push = decoder->decode(input, *packed);
+    ASSERT_TRUE(push.ok()) << push.status().to_string();
+    ASSERT_TRUE((*push)->batch.body);
+    ASSERT_TRUE(store->append("t", (*push)->batch).ok());
+    EXPECT_LT(store->stats().wal_bytes, body.size() / 2);
+    EXPECT_EQ(store->append("t", (*push)->batch)->duplicates, 400U);
+    packed->assign(packed->size(), '?');
+    decoder.reset();
+    want = read_all(*store);
+    ASSERT_EQ(want.size(), 400U);
+    EXPECT_EQ(want[1], Row(kApi.to_string(), kT0 + 1, "a line of no great worth 1", ""));
+  }
+  auto store = open(options(dir));
+  EXPECT_EQ(read_all(*store), want);
+  ASSERT_TRUE(store->flush().ok());
+  EXPECT_EQ(read_all(*store), want);
 }
 
 TEST(Store, EqualEntriesAreOneEntry) {
