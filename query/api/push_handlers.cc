@@ -1,11 +1,13 @@
 // push (Loki, legacy, OTLP) and the agent's marks.
 #include <algorithm>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <semaphore>
 #include <thread>
 #include <vector>
 
+#include "proto/wire/decoded_bound.h"
 #include "proto/wire/push_decoder.h"
 #include "query/api/api_impl.h"
 
@@ -69,6 +71,53 @@ std::counting_semaphore<>& decoding_turns() {
   return turns;
 }
 
+// Decoded bodies that are in memory at once, from before they are decoded until they are stored.
+class DecodedBytes {
+ public:
+  // Waits until there is room; a single one always has it.
+  void reserve(std::size_t bytes) {
+    std::unique_lock lock(mutex_);
+    room_.wait(lock, [&] { return bytes_ == 0 || bytes_ + bytes <= kInFlightMax; });
+    bytes_ += bytes;
+  }
+  void give_back(std::size_t bytes) {
+    {
+      const std::lock_guard lock(mutex_);
+      bytes_ -= bytes;
+    }
+    room_.notify_all();
+  }
+
+ private:
+  // One body of the largest size and several usual ones.
+  static constexpr std::size_t kInFlightMax = wire::kDecodedBytesMax + (8U << 20);
+  std::mutex mutex_;
+  std::condition_variable room_;
+  std::size_t bytes_ = 0;
+};
+
+class DecodedLease {
+ public:
+  explicit DecodedLease(std::size_t bytes) : bytes_(bytes) {
+    if (bytes_ > 0) all().reserve(bytes_);
+  }
+  ~DecodedLease() { shrink(0); }
+  DecodedLease(const DecodedLease&) = delete;
+  DecodedLease& operator=(const DecodedLease&) = delete;
+  void shrink(std::size_t bytes) {
+    if (bytes >= bytes_) return;
+    all().give_back(bytes_ - bytes);
+    bytes_ = bytes;
+  }
+
+ private:
+  static DecodedBytes& all() {
+    static DecodedBytes bytes;
+    return bytes;
+  }
+  std::size_t bytes_;
+};
+
 // A decoder's errors: what is malformed stays so; what is too large gets 413.
 ServerResponse decode_error(const base::Status& status) {
   const int code =
@@ -82,11 +131,14 @@ ServerResponse run(Call& call, wire::PushForm form) {
   input.content_type = call.http.header("content-type");
   input.content_encoding = call.http.header("content-encoding");
   input.now_ns = call.now_ns;
+  DecodedLease room(
+      wire::decoded_bound(input.content_type, input.content_encoding, call.http.body));
   const DecoderLease decoder(decoders());
   decoding_turns().acquire();
   auto decoded = (*decoder).decode(input, call.http.body);
   decoding_turns().release();
   if (!decoded.ok()) return decode_error(decoded.status());
+  room.shrink((*decoded)->decoded_bytes);
   IngestAnswer answer = call.api.ingest.append(call.tenant, call.limits(), **decoded);
   if (!answer.store_error.ok()) return error_response(answer.store_error, true);
   if (answer.status == 204) return no_content();
