@@ -26,7 +26,7 @@ struct RouteMetrics {
 };
 
 struct QueryCounters {
-  std::atomic<std::uint64_t> queries{0}, failed{0}, bytes{0}, lines{0}, entries{0};
+  std::atomic<std::uint64_t> queries{0}, failed{0}, cancelled{0}, bytes{0}, lines{0}, entries{0};
 };
 
 struct Api::Impl {

@@ -112,6 +112,8 @@ void add_ingest(MetricsText& out, const Ingest& ingest) {
 void add_queries(MetricsText& out, const QueryCounters& c) {
   counter(out, "skald_queries_total", "LogQL queries run.", c.queries.load());
   counter(out, "skald_queries_failed_total", "LogQL queries that failed.", c.failed.load());
+  counter(out, "skald_queries_cancelled_total", "LogQL queries whose client left.",
+          c.cancelled.load());
   counter(out, "skald_query_bytes_total", "Line bytes looked at by queries.", c.bytes.load());
   counter(out, "skald_query_lines_total", "Lines looked at by queries.", c.lines.load());
   counter(out, "skald_query_entries_total", "Entries returned by queries.", c.entries.load());

@@ -46,6 +46,8 @@ base::Result<QueryResult> run_query(Call& call, const QueryLimits& limits, Query
   auto result = keep_steps ? call.api.results.run(request, run) : run(request);
   if (!result.ok()) {
     counters.failed.fetch_add(1, std::memory_order_relaxed);
+    if (result.status().code() == base::Code::kCancelled)
+      counters.cancelled.fetch_add(1, std::memory_order_relaxed);
     return result;
   }
   counters.bytes.fetch_add(result->stats.bytes_processed, std::memory_order_relaxed);

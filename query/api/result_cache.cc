@@ -55,6 +55,21 @@ std::string key_of(const QueryRequest& request) {
   return request.tenant + '\n' + std::to_string(request.step_ns) + '\n' + request.text;
 }
 
+base::Status wait_for_turn(std::unique_lock<std::timed_mutex>& turn, const QueryRequest& request) {
+  constexpr std::chrono::milliseconds kLook(50);
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::nanoseconds(request.timeout_ns);
+  while (!turn.try_lock_for(kLook)) {
+    if (request.cancelled != nullptr && request.cancelled->load(std::memory_order_relaxed))
+      return base::cancelled("the query was cancelled");
+    if (std::chrono::steady_clock::now() > deadline)
+      return base::deadline_exceeded(
+          "request timed out, decrease the duration of the request or add more label "
+          "matchers (exact match is preferred) to reduce the amount of data processed");
+  }
+  return {};
+}
+
 Series slice(const Series& from, std::int64_t first_ms, std::int64_t last_ms) {
   const auto before = [](const Sample& sample, std::int64_t ms) {
     return sample.timestamp_ms < ms;
@@ -121,6 +136,13 @@ struct ResultCache::Impl {
     return {entry.series, last, entry.born_ns};
   }
 
+  static std::uint64_t bytes_of(const std::vector<Series>& series) {
+    std::uint64_t bytes = 0;
+    for (const Series& one : series) bytes += kSeriesBytes + one.samples.size() * sizeof(Sample);
+    return bytes;
+  }
+  std::uint64_t kept_max() const { return bytes_max / 8; }  // of one result
+
   void erase(std::unordered_map<std::string, Kept>::iterator at) {
     stats.bytes -= at->second.bytes;
     by_age.erase(at->second.age);
@@ -131,11 +153,8 @@ struct ResultCache::Impl {
             std::shared_ptr<Watch> watch, std::shared_ptr<const std::vector<Series>> series) {
     Kept entry{
         request.start_ns, request.end_ns, born_ns, std::move(series), std::move(watch), 0, {}};
-    entry.bytes = key.size();
-    for (const Series& one : *entry.series)
-      entry.bytes += kSeriesBytes + one.samples.size() * sizeof(Sample);
+    entry.bytes = key.size() + bytes_of(*entry.series);
     if (const auto old = kept.find(key); old != kept.end()) erase(old);
-    if (entry.bytes > bytes_max / 8) return;
     stats.bytes += entry.bytes;
     entry.age = by_age.insert(by_age.end(), key);
     kept.emplace(key, std::move(entry));
@@ -164,14 +183,11 @@ bool ResultCache::can_keep(const logql::Expr& expr) {
 
 base::Result<QueryResult> ResultCache::run(const QueryRequest& request, const Run& run) {
   const std::string key = key_of(request);
-  // One of equal queries computes, the others then find what it kept.
+  // One of equal queries computes, the others then find what it kept. When its client leaves, the
+  // next one computes.
   const auto flight = impl_->flight(key);
   std::unique_lock turn(*flight, std::defer_lock);
-  if (!turn.try_lock_for(std::chrono::nanoseconds(request.timeout_ns)))
-    return base::Status(
-        base::Code::kDeadlineExceeded,
-        "request timed out, decrease the duration of the request or add more label "
-        "matchers (exact match is preferred) to reduce the amount of data processed");
+  SKALD_TRY(wait_for_turn(turn, request));
   auto watch = std::make_shared<Watch>();
   watch->tenants = split_tenants(request.tenant);
   Impl::Known known;
@@ -201,12 +217,12 @@ base::Result<QueryResult> ResultCache::run(const QueryRequest& request, const Ru
   std::vector<Series> all = known.series ? join(*known.series, request.start_ns / base::kNsPerMs,
                                                 known.to_ns / base::kNsPerMs, std::move(fresh))
                                          : std::move(fresh);
-  auto shared = std::make_shared<const std::vector<Series>>(std::move(all));
-  {
+  // What is too large to keep is not copied.
+  if (impl_->bytes_of(all) <= impl_->kept_max()) {
     const std::lock_guard lock(impl_->mutex);
-    impl_->keep(key, request, born_ns, watch, shared);
+    impl_->keep(key, request, born_ns, watch, std::make_shared<const std::vector<Series>>(all));
   }
-  result.data = Matrix{*shared};
+  result.data = Matrix{std::move(all)};
   return result;
 }
 

@@ -101,6 +101,7 @@ class ResultWriter {
       for (std::size_t i = 0; i < series.samples.size(); ++i) {
         if (i > 0) out_.push_back(',');
         append_sample(series.samples[i]);
+        SKALD_TRY(flush_if_full());
       }
       out_.append("]}");
       SKALD_TRY(flush_if_full());

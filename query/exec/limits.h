@@ -21,8 +21,8 @@ constexpr std::size_t kBatchRows = 8192;
 constexpr std::uint64_t kBatchBytes = 4U << 20;
 // The first rows of a block, whose lines may have any size.
 constexpr std::size_t kFirstBatchRows = 256;
-// Rows between two looks at deadline, cancellation and memory.
-constexpr std::uint32_t kRowsPerCheck = 4096;
+// Rows between two looks at deadline, cancellation and memory: one row may take milliseconds.
+constexpr std::uint32_t kRowsPerCheck = 64;
 // Range aggregations that one scan feeds: they divide the memory of one query.
 constexpr std::size_t kRangesPerScanMax = 32;
 

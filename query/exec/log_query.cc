@@ -138,8 +138,11 @@ class LogVisitor final : public store::BlockVisitor {
     if (block.has_metadata()) SKALD_TRY(block.read_metadata(selection, metadata));
     std::size_t i = 0;
     std::uint64_t bytes = 0;
+    base::Status status;
     selection.for_each([&](std::uint32_t r) {
       const std::size_t index = i++;
+      if (index % kRowsPerCheck == kRowsPerCheck - 1 && status.ok()) status = context_.check();
+      if (!status.ok()) return;
       const std::string_view line = lines.at(index);
       bytes += line.size();
       row.start(times[r], line, streams_[streams[r]].labels,
@@ -150,6 +153,7 @@ class LogVisitor final : public store::BlockVisitor {
     });
     context_.lines += i;
     context_.line_bytes += bytes;
+    SKALD_TRY(status);
     return bytes;
   }
 

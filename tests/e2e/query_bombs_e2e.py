@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Queries made to hurt: regular expressions that explode, patterns of 1 MB, 10,000 nested
 parentheses, templates that print for ever. Each is refused, or answered like any other, soon and
-with little memory; the store goes on. The bounds are wider than our promise (1 s, 64 MB), because
-machines that run tests are slow; bench/ measures.
+with little memory; the store goes on. A query whose client leaves, or whose time is over, stops.
+The bounds are wider than our promise (1 s, 64 MB), because machines that run tests are slow;
+bench/ measures.
 """
 import os
+import socket
 import time
 import urllib.parse
 
@@ -67,6 +69,44 @@ def ask(skald, query):
     return status, body, time.monotonic() - started
 
 
+# Minutes of work on a few thousand lines.
+SLOW = '{{ repeat 1000000 "x" | upper | lower | count "y" }}'
+ENDLESS = f'sum(count_over_time({JOB} | label_format y=`{SLOW}` | y!="" [2h]))'
+
+
+def metric(skald, name):
+    lines = skald.http.get("/metrics")[2].decode().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name + " "))
+
+
+def falls_silent(skald):
+    before = harness.cpu_seconds(skald.pid)
+    time.sleep(0.5)
+    return harness.cpu_seconds(skald.pid) - before < 0.1
+
+
+def check_abandoned(skald):
+    """Whoever closes the connection stops the query; a deadline stops it, too."""
+    before = harness.cpu_seconds(skald.pid)
+    with socket.create_connection(("127.0.0.1", skald.port)) as client:
+        target = "/loki/api/v1/query?" + urllib.parse.urlencode({"query": ENDLESS, "time": NOW + 10**9})
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        harness.wait_until("the query works",
+                           lambda: harness.cpu_seconds(skald.pid) - before > 0.3)
+        equal(metric(skald, "skald_queries_cancelled_total"), 0, "cancelled before")
+    left = time.monotonic()
+    harness.wait_until("the query is cancelled",
+                       lambda: metric(skald, "skald_queries_cancelled_total") == 1)
+    stopped = time.monotonic() - left
+    harness.wait_until("silence", lambda: falls_silent(skald))
+    limits = {"X-Loki-Query-Limits": '{"maxQueryTime": "500ms"}'}
+    target = "/loki/api/v1/query?" + urllib.parse.urlencode({"query": ENDLESS, "time": NOW + 10**9})
+    status, _, body = skald.http.request("GET", target, headers=limits)
+    equal(status, 504, f"past its deadline: {body[:200]}")
+    harness.wait_until("silence", lambda: falls_silent(skald))
+    print(f"abandoned: stopped after {stopped:.2f} s")
+
+
 def test():
     skald = harness.Skald()
     lines = [(NOW + i, '{"event": "request", "user": "user-%d", "path": "/a/b/%d", "n": %d}'
@@ -94,6 +134,7 @@ def test():
         check(used < MEMORY_MAX_MB, f"{name}: {used:.1f} MB above idle")
         slowest = max(slowest, (name, seconds), key=lambda pair: pair[1])
         greediest = max(greediest, (name, used), key=lambda pair: pair[1])
+    check_abandoned(skald)
     status, body, _ = ask(skald, JOB + ' |= "user-5"')
     equal(status, 200, f"a harmless query afterwards: {body[:200]}")
     print(f"slowest: {slowest[0]}, {slowest[1]:.2f} s; greediest: {greediest[0]}, "

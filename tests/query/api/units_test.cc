@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "proto/net/http_client.h"
 #include "query/api/auth.h"
 #include "query/api/field_detect.h"
@@ -95,6 +97,38 @@ TEST(FoldLabels, RegroupsAndKeepsOrder) {
   EXPECT_EQ(folded[0].entries[0].line, "z");
   EXPECT_EQ(folded[0].entries[1].line, "x");
   EXPECT_EQ(folded[1].labels.to_string(), R"({a="1", p="q"})");
+}
+
+class PieceSink final : public net::BodySink {
+ public:
+  base::Status write(std::string_view bytes) override {
+    largest = std::max(largest, bytes.size());
+    total += bytes.size();
+    return {};
+  }
+  std::size_t largest = 0, total = 0;
+};
+
+TEST(WriteResult, LeavesInPiecesWhateverItsSize) {
+  constexpr std::size_t kPieceMax = 40U << 10;  // a buffer of 32 KiB and what fills it
+  Streams streams;
+  streams.streams.emplace_back();
+  for (int i = 0; i < 10'000; ++i)
+    streams.streams[0].entries.push_back({i, std::string(500, 'a'), {}, {}});
+  Series series;
+  for (int i = 0; i < 200'000; ++i) series.samples.push_back({i * 1000, i / 7.0});
+  std::vector<Series> many(20'000);
+  for (Series& one : many) one.samples.push_back({1000, 1});
+  std::vector<QueryResult> results(3);
+  results[0].data = std::move(streams);
+  results[1].data = Matrix{{series}};
+  results[2].data = Vector{std::move(many)};
+  for (QueryResult& result : results) {
+    PieceSink sink;
+    ASSERT_TRUE(write_result(result, false, model::Direction::kForward, sink).ok());
+    EXPECT_GT(sink.total, 500'000U);
+    EXPECT_LT(sink.largest, kPieceMax);
+  }
 }
 
 TEST(DetectLevel, FollowsLokisRules) {
