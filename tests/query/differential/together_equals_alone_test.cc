@@ -86,10 +86,10 @@ TEST_F(TogetherEqualsAlone, OnRandomRules) {
   std::size_t answered = 0, asked = 0;
   for (std::uint32_t round = 0; round < 4; ++round) {
     fill(random, round % 2 == 0 ? 0 : 3);
-    // With too little memory to share, and with plenty.
+    // The last time with too little memory for many to share.
     query::EngineOptions options;
     options.workers = 1;
-    if (round == 3) options.memory_max = 256U << 10;
+    if (round == 3) options.memory_max = 2U << 20;
     const query::Engine engine(*store_, base::Clock::system(), options);
     for (int batch = 0; batch < 15; ++batch) {
       std::vector<query::QueryRequest> requests;
@@ -115,7 +115,7 @@ TEST_F(TogetherEqualsAlone, OnRandomRules) {
       if (HasFailure()) return;
     }
   }
-  EXPECT_GT(answered, asked / 8);
+  EXPECT_GT(answered, asked / 10);
   EXPECT_LT(counts.run, counts.asked * 2 / 3);
 }
 
