@@ -56,6 +56,10 @@ struct TenantModel {
   // A cancel that failed may have reached the disk, and so may a request that was refused: only
   // what was acknowledged, and never asked to be cancelled, has to stay.
   std::set<std::string> acknowledged, cancelled;
+  // A merge that ran while a delete was in force, whether it came to its end or not, may have
+  // removed rows for good: a cancel after that does not bring them back.
+  std::set<std::string> merged_under;
+  std::set<Row> half_deleted;
 };
 
 class Life {
@@ -187,10 +191,21 @@ class Life {
     return tenant == "aging" && time_ns < clock_.wall_ns() - kPeriod;
   }
 
-  void compact() { static_cast<void>(store_->compact().ok()); }
+  void merges() {
+    for (auto& [tenant, model] : models_)
+      for (const auto& [id, request] : model.deletes) model.merged_under.insert(id);
+  }
+
+  void compact() {
+    merges();
+    static_cast<void>(store_->compact().ok());
+    // Now, not after the pushes that may follow: what comes later is not meant.
+    for (auto& [tenant, model] : models_) take_processed(tenant, model);
+  }
 
   void age() {
     clock_.advance_ns(static_cast<std::int64_t>(below(4)) * kDay);
+    merges();
     static_cast<void>(store_->enforce_retention().ok());
   }
 
@@ -215,7 +230,11 @@ class Life {
       if (model.deletes.empty()) continue;
       const std::string id = model.deletes.begin()->first;
       model.cancelled.insert(id);
-      if (store_->cancel_delete(tenant, id).ok()) model.deletes.erase(id);
+      if (!store_->cancel_delete(tenant, id).ok()) return;
+      if (model.merged_under.contains(id))
+        for (const Row& row : model.rows)
+          if (hits(model.deletes[id], row)) model.half_deleted.insert(row);
+      model.deletes.erase(id);
       return;
     }
   }
@@ -321,10 +340,11 @@ class Life {
       }
       for (auto row = model.rows.begin(); row != model.rows.end();) {
         const bool there = std::binary_search(got.begin(), got.end(), *row);
-        const bool may_be_gone = expired(tenant, std::get<1>(*row));
+        const bool old = expired(tenant, std::get<1>(*row));
+        const bool may_be_gone = old || model.half_deleted.contains(*row);
         EXPECT_TRUE(there || may_be_gone || hidden(*row))
             << step_ << ": lost " << std::get<2>(*row);
-        if (!there && may_be_gone) model.expired.insert(*row);
+        if (!there && may_be_gone) (old ? model.expired : model.veiled).insert(*row);
         row = !there && may_be_gone ? model.rows.erase(row) : std::next(row);
       }
       if (!restarted) continue;
