@@ -264,6 +264,13 @@ base::Status StoreImpl::recover_wal() {
   for (std::string& finding : report.findings)
     if (findings_.size() < kFindingsMax) findings_.push_back("wal/" + std::move(finding));
   wal_->take_over(std::move(report.segments));
+  // What was read need not be durable: its sync may have failed, and its sender been refused. It is
+  // answered and counts as a duplicate from now on, so it must stay.
+  for (const std::string& segment : wal_->segment_paths()) {
+    SKALD_TRY_ASSIGN(const auto file, fs_.open_append(segment));
+    SKALD_TRY(file->sync());
+  }
+  SKALD_TRY(fs_.sync_directory(layout_.wal_directory()));
   committer_->recover_end(std::max(next_sequence, report.next_sequence));
   return {};
 }

@@ -204,6 +204,31 @@ TEST_F(StoreFault, AFullDiskRefusesAppendsKeepsAnsweringAndResumes) {
   }
 }
 
+// An append whose sync failed is refused, but its record may be read at the next start; sent again
+// it is then a duplicate, and acknowledged: so it must be durable by that time.
+TEST_F(StoreFault, ARefusedAppendThatAStartBringsBackIsDurableBeforeItIsAcknowledged) {
+  std::uint64_t refused = 0;
+  for (std::uint64_t n = 1; n <= 6; ++n) {
+    FaultFs fs;
+    auto store = Store::open(options(fs));
+    ASSERT_TRUE(store.ok());
+    Life life;
+    append(**store, life, 0, false);
+    fs.fail_at(n, EIO, true);
+    append(**store, life, 1, false);
+    fs.heal();
+    refused += life.refused;
+    store->reset();
+    store = Store::open(options(fs));
+    ASSERT_TRUE(store.ok());
+    append(**store, life, 1, true);
+    store->reset();
+    fs.power_cycle(0);
+    expect_exactly_once(fs, life, "failure at " + std::to_string(n));
+  }
+  EXPECT_GE(refused, 2U);
+}
+
 std::set<std::string> delete_ids(Store& store) {
   std::set<std::string> out;
   for (const DeleteRequest& request : store.deletes("t")) out.insert(request.id);
