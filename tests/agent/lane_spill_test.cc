@@ -115,6 +115,28 @@ TEST_F(LaneSpill, CopiesOfACutFileAreKeptWhileTheServerIsAway) {
   EXPECT_EQ(kept(), 0U);
 }
 
+// Killed before it saw the rotation, alive when its last name goes, killed again.
+TEST_F(LaneSpill, GenerationsFoundAtAStartAreKept) {
+  configure("skald: {spill_dir: " + dir_.path("spill") + "}\n");
+  server_.slowed = {""};
+  start();
+  for (int i = 0; i < 100; ++i) dir_.append("app.log", "1-" + std::to_string(i) + "\n");
+  rounds(3);
+  lane_.reset();  // kill -9
+  dir_.rename("app.log", "app.log.1");
+  dir_.append("app.log", "2-0\n");
+  start();
+  rounds(3);
+  dir_.remove("app.log.1");
+  rounds(3);
+  lane_.reset();
+  server_.slowed.clear();
+  start();
+  rounds(10);
+  EXPECT_EQ(server_.has[""].size(), 101U);
+  EXPECT_EQ(server_.twice, 0);
+}
+
 TEST_F(LaneSpill, WithoutItTheyAreGone) {
   configure("");
   lose_two_generations();
