@@ -255,7 +255,9 @@ TEST_F(StoreFault, ARefusedChangeOfDeletesDoesNotActAtTheNextStart) {
         ASSERT_TRUE(store.ok());
         Life life;
         append(**store, life, 0, false);
-        if (!first || cancels) ASSERT_TRUE((*store)->add_delete(delete_request("old")).ok());
+        if (!first || cancels) {
+          ASSERT_TRUE((*store)->add_delete(delete_request("old")).ok());
+        }
         fs.fail_at(n, EIO, false);
         const bool done = cancels ? (*store)->cancel_delete("t", "old").ok()
                                   : (*store)->add_delete(delete_request("new")).ok();
