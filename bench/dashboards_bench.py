@@ -216,8 +216,7 @@ def main():
     try:
         measure(options)
     finally:
-        for process in list(harness._running):
-            process.kill()
+        harness.kill_all()
         shutil.rmtree(harness.WORK, ignore_errors=True)
 
 

@@ -279,8 +279,7 @@ def main():
         if "agent" in parts:
             bench.agent()
     finally:
-        for process in list(harness._running):
-            process.kill()
+        harness.kill_all()
     if options.json:
         with open(options.json, "w", encoding="utf-8") as f:
             json.dump({"machine": machine(), "corpus": bench.corpus, "figures": bench.values}, f,
@@ -288,10 +287,5 @@ def main():
 
 
 if __name__ == "__main__":
-    if not os.environ.get("SKALD_BENCH_VENV"):
-        # Again in an environment that has bench/requirements.txt.
-        python = venv_setup.python_with_requirements(
-            os.path.join(REPO, "build", "bench-venv"), os.path.join(HERE, "requirements.txt"))
-        os.environ["SKALD_BENCH_VENV"] = "1"
-        os.execv(python, [python] + sys.argv)
+    venv_setup.run_again_with(os.path.join(HERE, "requirements.txt"), "bench-venv")
     main()

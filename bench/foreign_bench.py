@@ -179,9 +179,5 @@ def main():
 
 
 if __name__ == "__main__":
-    if not os.environ.get("SKALD_BENCH_VENV"):
-        python = venv_setup.python_with_requirements(
-            os.path.join(REPO, "build", "bench-venv"), os.path.join(HERE, "requirements.txt"))
-        os.environ["SKALD_BENCH_VENV"] = "1"
-        os.execv(python, [python] + sys.argv)
+    venv_setup.run_again_with(os.path.join(HERE, "requirements.txt"), "bench-venv")
     main()

@@ -148,8 +148,7 @@ def main():
     except harness.Failure as failure:
         sys.exit(f"FAILED: {failure}")
     finally:
-        for process in list(harness._running):
-            process.kill()
+        harness.kill_all()
         shutil.rmtree(harness.WORK, ignore_errors=True)
 
 

@@ -32,5 +32,15 @@ def python_with_requirements(directory=os.path.join(REPO, "build", "venv"),
     return python
 
 
+def run_again_with(requirements, name):
+    """Replaces this program by itself in the environment build/NAME that has the requirements;
+    returns if it runs there already."""
+    directory = os.path.join(REPO, "build", name)
+    if os.environ.get("SKALD_VENV") != directory:
+        python = python_with_requirements(directory, requirements)
+        os.environ["SKALD_VENV"] = directory
+        os.execv(python, [python] + sys.argv)
+
+
 if __name__ == "__main__":
     print(python_with_requirements())

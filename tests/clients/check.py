@@ -267,8 +267,7 @@ def main():
                 print(f"{name}: FAILED: {error}", flush=True)
         print(skald.output(), end="")
     finally:
-        for process in list(harness._running):
-            process.kill()
+        harness.kill_all()
         shutil.rmtree(harness.WORK, ignore_errors=True)
     sys.exit(1 if failed else 0)
 

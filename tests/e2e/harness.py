@@ -99,6 +99,12 @@ class Process:
             return f.read().decode("utf-8", "replace")
 
 
+def kill_all():
+    """Every process that still runs."""
+    for process in list(_running):
+        process.kill()
+
+
 def spawn(name, argv, **options):
     return Process(name, argv, **options)
 
@@ -295,8 +301,7 @@ def run(test):
     except Exception:   # the runner wants the logs below whatever went wrong
         traceback.print_exc()
     finally:
-        for process in list(_running):
-            process.kill()
+        kill_all()
         if failed:
             for name in sorted(os.listdir(WORK)):
                 if name.endswith(".log"):
