@@ -13,7 +13,7 @@ slow    connections that send one byte of a request every ten seconds: a good cl
         beside them, against without them, in alternating rounds.
 """
 import argparse
-import base64
+import contextlib
 import gzip
 import json
 import multiprocessing
@@ -22,7 +22,6 @@ import resource
 import shutil
 import socket
 import statistics
-import struct
 import sys
 import tempfile
 import threading
@@ -32,6 +31,7 @@ import urllib.parse
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(REPO, "tests", "e2e"))
 import harness  # noqa: E402
+from websocket import TEXT, WebSocket  # noqa: E402
 
 
 class Tail(threading.Thread):
@@ -40,34 +40,17 @@ class Tail(threading.Thread):
     def __init__(self, port, query):
         super().__init__(daemon=True)
         self.came = {}
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.socket.sendall((
-            f"GET /loki/api/v1/tail?query={urllib.parse.quote(query)} HTTP/1.1\r\nHost: x\r\n"
-            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {key}\r\n\r\n").encode())
-        self.file = self.socket.makefile("rb")
-        harness.check(b" 101 " in self.file.readline(), "no upgrade")
-        while self.file.readline() != b"\r\n":
-            pass
+        self.socket = WebSocket(port, "/loki/api/v1/tail?query=" + urllib.parse.quote(query))
 
     def run(self):
-        while True:
-            head = self.file.read(2)
-            if len(head) < 2:
-                return
-            size = head[1] & 127
-            if size == 126:
-                size = struct.unpack(">H", self.file.read(2))[0]
-            elif size == 127:
-                size = struct.unpack(">Q", self.file.read(8))[0]
-            payload = self.file.read(size)
-            now = time.monotonic()
-            if head[0] & 15 == 1:
-                for stream in json.loads(payload)["streams"]:
-                    for value in stream["values"]:
-                        self.came[value[1]] = now
+        with contextlib.suppress(harness.Failure, OSError):  # the server's end
+            while True:
+                opcode, payload = self.socket.frame()
+                now = time.monotonic()
+                if opcode == TEXT:
+                    for stream in json.loads(payload)["streams"]:
+                        for value in stream["values"]:
+                            self.came[value[1]] = now
 
 
 def quantile(values, q):
@@ -212,8 +195,7 @@ def main():
                 part(skald, options)
         skald.stop()
     finally:
-        for process in list(harness._running):
-            process.kill()
+        harness.kill_all()
         shutil.rmtree(harness.WORK, ignore_errors=True)
 
 

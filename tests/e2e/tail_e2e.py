@@ -3,10 +3,7 @@
 order, one that stops reading loses entries and is told which, pings go both ways, and the end has the
 code that clients look at.
 """
-import base64
 import json
-import os
-import socket
 import struct
 import threading
 import time
@@ -14,63 +11,12 @@ import urllib.parse
 
 import harness
 from harness import check, equal
+from websocket import CLOSE, PING, PONG, TEXT, WebSocket
 
-TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
-
-class Tail:
-    def __init__(self, port, query, **params):
-        self.message = b""
-        self.socket = socket.socket()
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
-        self.socket.settimeout(60)
-        self.socket.connect(("127.0.0.1", port))
-        params["query"] = query
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.socket.sendall((
-            f"GET /loki/api/v1/tail?{urllib.parse.urlencode(params)} HTTP/1.1\r\nHost: x\r\n"
-            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            f"Origin: http://grafana.example\r\nSec-WebSocket-Key: {key}\r\n\r\n").encode())
-        self.file = self.socket.makefile("rb")
-        status = self.file.readline()
-        check(b" 101 " in status, f"no upgrade: {status}")
-        while self.file.readline() != b"\r\n":
-            pass
-
-    def frame(self):
-        """The next control frame, or message put together from its fragments."""
-        while True:
-            head = self.file.read(2)
-            check(len(head) == 2, "the connection ended without a close frame")
-            size = head[1] & 127
-            if size == 126:
-                size = struct.unpack(">H", self.file.read(2))[0]
-            elif size == 127:
-                size = struct.unpack(">Q", self.file.read(8))[0]
-            opcode, payload = head[0] & 15, self.file.read(size)
-            if opcode >= CLOSE:
-                return opcode, payload
-            self.message += payload
-            if head[0] & 0x80:
-                message, self.message = self.message, b""
-                return TEXT, message
-
-    def send(self, opcode, payload=b""):
-        mask = os.urandom(4)
-        masked = bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
-        self.socket.sendall(bytes([0x80 | opcode, 0x80 | len(payload)]) + mask + masked)
-
-    def until(self, wanted):
-        """The first frame of this kind; pings on the way are answered."""
-        while True:
-            opcode, payload = self.frame()
-            if opcode == PING:
-                self.send(PONG, payload)
-            if opcode == wanted:
-                return payload
-
-    def close(self):
-        self.socket.close()
+def open_tail(port, query):
+    target = "/loki/api/v1/tail?" + urllib.parse.urlencode({"query": query})
+    return WebSocket(port, target, receive_buffer=64 << 10)
 
 
 def push(skald, job, lines):
@@ -80,7 +26,7 @@ def push(skald, job, lines):
 
 
 def every_line_once_and_in_order(skald):
-    tail = Tail(skald.port, '{job="busy"}')
+    tail = open_tail(skald.port, '{job="busy"}')
     want = [f"{writer} {i}" for writer in range(4) for i in range(500)]
 
     def write(writer):
@@ -109,7 +55,7 @@ def every_line_once_and_in_order(skald):
 
 
 def a_slow_reader_is_told_what_it_lost(skald):
-    tail = Tail(skald.port, '{job="slow"}')
+    tail = open_tail(skald.port, '{job="slow"}')
     push(skald, "slow", ["first"])
     tail.until(TEXT)
     body = "x" * 2000
@@ -130,7 +76,7 @@ def a_slow_reader_is_told_what_it_lost(skald):
 
 
 def pings_go_both_ways(skald):
-    tail = Tail(skald.port, '{job="quiet"}')
+    tail = open_tail(skald.port, '{job="quiet"}')
     for _ in range(2):
         tail.until(PING)             # without any data
     tail.send(PING, b"are you there")
@@ -141,7 +87,7 @@ def pings_go_both_ways(skald):
 
 
 def the_end_says_why(skald):
-    tail = Tail(skald.port, '{job="quiet"}')
+    tail = open_tail(skald.port, '{job="quiet"}')
     tail.until(PING)
     skald.stop()
     code, text = struct.unpack(">H", (payload := tail.until(CLOSE))[:2])[0], payload[2:]
