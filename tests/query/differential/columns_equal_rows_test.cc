@@ -33,22 +33,13 @@ class StoreUnderTest {
                  std::size_t flush_after)
       : directory_(std::filesystem::temp_directory_path() /
                    ("skald-differential-" + std::to_string(::getpid()) + "-" + name)) {
-    std::filesystem::remove_all(directory_);
-    store::StoreOptions options;
-    options.data_dir = directory_.string();
-    options.retention = [](std::string_view) {
-      store::RetentionPolicy policy;
-      policy.period_ns = 0;
-      return policy;
-    };
-    options.background_threads = 0;
-    store_ = store::Store::open(std::move(options)).value();
-    append(entries, 0, flush_after);
+    store_ = open_empty_store(directory_);
+    append_entries(*store_, entries, 0, flush_after);
     if (flush_after > 0) {
       EXPECT_TRUE(store_->flush().ok());
       EXPECT_EQ(store_->stats().head_entries, 0U);
     }
-    append(entries, flush_after, entries.size());
+    append_entries(*store_, entries, flush_after, entries.size());
     engine_ =
         std::make_unique<query::Engine>(*store_, base::Clock::system(), query::EngineOptions{});
   }
@@ -64,21 +55,6 @@ class StoreUnderTest {
   store::StoreStats stats() const { return store_->stats(); }
 
  private:
-  void append(const std::vector<RandomEntry>& entries, std::size_t from, std::size_t to) {
-    for (std::size_t i = from; i < to; i += 100) {
-      std::map<model::Labels, model::PushStream> streams;
-      for (std::size_t j = i; j < std::min(i + 100, to); ++j) {
-        const RandomEntry& e = entries[j];
-        model::PushStream& stream = streams[e.stream];
-        stream.labels = e.stream;
-        stream.entries.push_back({e.entry.timestamp_ns, e.entry.line, &e.entry.metadata});
-      }
-      model::PushBatch batch;
-      for (auto& [labels, stream] : streams) batch.streams.push_back(std::move(stream));
-      ASSERT_TRUE(store_->append("fake", batch).ok());
-    }
-  }
-
   std::filesystem::path directory_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<query::Engine> engine_;

@@ -1,7 +1,12 @@
 #include "tests/query/differential/random_logs.h"
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
 #include <set>
 #include <tuple>
+#include <utility>
 
 namespace skald::tests {
 namespace {
@@ -234,6 +239,35 @@ std::string random_metric_query(Random& random) {
   const std::string& op = random.pick(kVector);
   if (random.chance(25)) return op + "(" + inner + ")";
   return op + " " + grouping(random) + " (" + inner + ")";
+}
+
+std::unique_ptr<store::Store> open_empty_store(const std::filesystem::path& directory) {
+  std::filesystem::remove_all(directory);
+  store::StoreOptions options;
+  options.data_dir = directory.string();
+  options.retention = [](std::string_view) {
+    store::RetentionPolicy policy;
+    policy.period_ns = 0;
+    return policy;
+  };
+  options.background_threads = 0;
+  return store::Store::open(std::move(options)).value();
+}
+
+void append_entries(store::Store& store, const std::vector<RandomEntry>& entries, std::size_t from,
+                    std::size_t to) {
+  for (std::size_t i = from; i < to; i += 100) {
+    std::map<model::Labels, model::PushStream> streams;
+    for (std::size_t j = i; j < std::min(i + 100, to); ++j) {
+      const RandomEntry& e = entries[j];
+      model::PushStream& stream = streams[e.stream];
+      stream.labels = e.stream;
+      stream.entries.push_back({e.entry.timestamp_ns, e.entry.line, &e.entry.metadata});
+    }
+    model::PushBatch batch;
+    for (auto& [labels, stream] : streams) batch.streams.push_back(std::move(stream));
+    ASSERT_TRUE(store.append("fake", batch).ok());
+  }
 }
 
 }  // namespace skald::tests

@@ -2,12 +2,15 @@
 // Random entries and random LogQL over them, for the differential test: small vocabularies, so that
 // filters hit, clash, and meet every odd case that columns treat apart from lines.
 
+#include <filesystem>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "proto/model/entry.h"
 #include "proto/model/labels.h"
+#include "store/store.h"
 
 namespace skald::tests {
 
@@ -39,6 +42,12 @@ struct RandomLogs {
   std::uint32_t broken_percent = 0;  // of the JSON lines: cut in the middle
 };
 std::vector<RandomEntry> random_entries(Random& random, const RandomLogs& logs);
+
+// An empty store that keeps everything and does nothing by itself.
+std::unique_ptr<store::Store> open_empty_store(const std::filesystem::path& directory);
+// entries[from, to) for tenant `fake`, a hundred at a time.
+void append_entries(store::Store& store, const std::vector<RandomEntry>& entries, std::size_t from,
+                    std::size_t to);
 
 std::string random_log_query(Random& random);
 std::string random_metric_query(Random& random);

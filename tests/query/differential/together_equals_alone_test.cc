@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <filesystem>
-#include <map>
 
 #include "query/exec/engine.h"
 #include "store/store.h"
@@ -23,16 +23,7 @@ class TogetherEqualsAlone : public ::testing::Test {
   void SetUp() override {
     directory_ =
         std::filesystem::temp_directory_path() / ("skald-together-" + std::to_string(::getpid()));
-    std::filesystem::remove_all(directory_);
-    store::StoreOptions options;
-    options.data_dir = directory_.string();
-    options.retention = [](std::string_view) {
-      store::RetentionPolicy policy;
-      policy.period_ns = 0;
-      return policy;
-    };
-    options.background_threads = 0;
-    store_ = store::Store::open(std::move(options)).value();
+    store_ = open_empty_store(directory_);
   }
   void TearDown() override {
     store_.reset();
@@ -42,20 +33,11 @@ class TogetherEqualsAlone : public ::testing::Test {
   // A third each: two parts and the head.
   void fill(Random& random, std::uint32_t broken_percent) {
     const auto entries = random_entries(random, {900, kStart, 60, broken_percent});
-    for (std::size_t i = 0; i < entries.size(); i += 100) {
-      if (i == 300 || i == 600) {
+    for (std::size_t i = 0; i < entries.size(); i += 300) {
+      if (i > 0) {
         ASSERT_TRUE(store_->flush().ok());
       }
-      std::map<model::Labels, model::PushStream> streams;
-      for (std::size_t j = i; j < std::min(i + 100, entries.size()); ++j) {
-        const RandomEntry& e = entries[j];
-        streams[e.stream].labels = e.stream;
-        streams[e.stream].entries.push_back(
-            {e.entry.timestamp_ns, e.entry.line, &e.entry.metadata});
-      }
-      model::PushBatch batch;
-      for (auto& [labels, stream] : streams) batch.streams.push_back(std::move(stream));
-      ASSERT_TRUE(store_->append("fake", batch).ok());
+      append_entries(*store_, entries, i, std::min(i + 300, entries.size()));
     }
   }
 
