@@ -24,10 +24,6 @@ EncodedColumn start(Encoding encoding) {
   return column;
 }
 
-bool same(std::string_view a, std::string_view b) noexcept {
-  return a.size() == b.size() && equal_bytes(a.data(), b.data(), a.size());
-}
-
 std::vector<std::string_view> sample_of(Values values) {
   std::vector<std::string_view> sample;
   const std::size_t step = std::max<std::size_t>(1, values.size() / kSampleRows);
@@ -263,7 +259,7 @@ std::optional<EncodedColumn> encode_derived(EncodeContext& context, const Column
     if (id == seen) {
       map[seen] = input.values[i];
       times[seen++] = input.times[i];
-    } else if (!same(map[id], input.values[i])) {
+    } else if (!equal_bytes(map[id], input.values[i])) {
       return std::nullopt;
     }
   }
@@ -335,7 +331,7 @@ std::size_t StringTable::slot_of(std::string_view value, std::uint64_t hash) con
   std::size_t slot = hash & mask;
   for (; slots_[slot] != 0; slot = (slot + 1) & mask) {
     const std::uint32_t id = slots_[slot] - 1;
-    if (hashes_[id] == hash && same(entries_[id], value)) break;
+    if (hashes_[id] == hash && equal_bytes(entries_[id], value)) break;
   }
   return slot;
 }
@@ -402,7 +398,7 @@ std::optional<EncodedColumn> encode_dictionary(EncodeContext& context, const Col
   std::uint32_t last = StringTable::kFull;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const std::string_view value = input.values[i];
-    if (last == StringTable::kFull || !same(table.entries()[last], value))
+    if (last == StringTable::kFull || !equal_bytes(table.entries()[last], value))
       last = table.insert(value);
     if (last == StringTable::kFull) return std::nullopt;
     ids[i] = last;

@@ -24,8 +24,7 @@ constexpr std::size_t kRunRowsMin = 128;
 
 void GroupEncoder::ValueBuffer::add(std::string_view value) {
   if (ends_.size() == 1) {
-    const std::string_view known = first();
-    if (value.size() == known.size() && equal_bytes(value.data(), known.data(), value.size())) {
+    if (equal_bytes(value, first())) {
       ++repeats_;
       return;
     }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 
 namespace skald::store::part {
 
@@ -35,6 +36,10 @@ inline bool equal_bytes(const char* a, const char* b, std::size_t size) noexcept
   if (size >= 4) return short_bytes::equal_ends<std::uint32_t>(a, b, size);
   if (size >= 2) return short_bytes::equal_ends<std::uint16_t>(a, b, size);
   return size == 0 || *a == *b;
+}
+
+inline bool equal_bytes(std::string_view a, std::string_view b) noexcept {
+  return a.size() == b.size() && equal_bytes(a.data(), b.data(), a.size());
 }
 
 // The ranges must not overlap.
