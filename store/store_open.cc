@@ -153,14 +153,13 @@ base::Status StoreImpl::load_tenant(const std::string& name) {
   // A name that is seen need not be durable: its directory's sync may have failed before. What
   // counts on it (records of the log that are passed over, inputs that are removed) must not go
   // first.
-  const bool newer_than_checkpoint = std::any_of(names.begin(), names.end(), [&](const auto& part) {
+  bool durable = std::none_of(names.begin(), names.end(), [&](const auto& part) {
     return part.last_sequence > sealed_through_;
   });
-  const bool merged = std::any_of(names.begin(), names.end(), [&](const auto& part) {
-    return part.level > 0 && std::any_of(names.begin(), names.end(),
-                                         [&](const auto& other) { return part.covers(other); });
-  });
-  if (newer_than_checkpoint || merged) SKALD_TRY(fs_.sync_directory(directory));
+  const auto make_durable = [&] {
+    return std::exchange(durable, true) ? base::Status() : fs_.sync_directory(directory);
+  };
+  SKALD_TRY(make_durable());
   // Highest level first: what a good part covers was merged into it and is removed.
   std::sort(names.begin(), names.end(), [](const auto& a, const auto& b) {
     return a.level != b.level ? a.level > b.level : a < b;
@@ -169,10 +168,12 @@ base::Status StoreImpl::load_tenant(const std::string& name) {
     const bool superseded =
         std::any_of(tenant->parts.begin(), tenant->parts.end(),
                     [&](const auto& loaded) { return loaded->meta().name.covers(part); });
-    if (superseded)
+    if (superseded) {
+      SKALD_TRY(make_durable());
       static_cast<void>(fs_.remove(directory + "/" + part.to_string()).ok());
-    else
+    } else {
       load_part(*tenant, part, sizes[part]);
+    }
   }
   std::sort(tenant->parts.begin(), tenant->parts.end(),
             [](const auto& a, const auto& b) { return a->meta().name < b->meta().name; });
