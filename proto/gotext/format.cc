@@ -24,6 +24,15 @@ std::size_t rune_count(std::string_view text) {
   return count;
 }
 
+std::string named_text(const Value& value) {
+  static const TimeLayout month("January"), weekday("Monday");
+  constexpr std::int64_t kDay = 86400;  // 4 January 1970 was a Sunday
+  const std::int64_t n = value.as_int();
+  return value.int_type() == Value::IntType::kWeekday
+             ? weekday.format({(n + 3) * kDay, 0, nullptr})
+             : month.format({(n - 1) * 31 * kDay, 0, nullptr});
+}
+
 // One verb's flags, width and precision.
 struct Spec {
   bool sharp = false, zero = false, plus = false, minus = false, space = false;
@@ -49,16 +58,22 @@ class Printer {
       return;
     }
     if (verb == 'T' && depth == 0) return print_string(value.type_name(), 's', value);
+    if (verb == 'w') return bad_verb(verb, value);
     if (depth > kPrintDepthMax) return pad("...");
     switch (value.kind()) {
       case Value::Kind::kBool:
         if (verb != 't' && verb != 'v') return bad_verb(verb, value);
         return pad(value.as_bool() ? "true" : "false");
-      case Value::Kind::kInt: return print_integer(value.as_int(), verb, value);
+      case Value::Kind::kInt:
+        if (is_named_integer(value) && stringable(verb))
+          return print_string(named_text(value), verb, value);
+        return print_integer(value.as_int(), verb, value);
+      case Value::Kind::kComplex: return print_complex(value.as_complex(), verb, value);
       case Value::Kind::kFloat: return print_float(value.as_float(), verb, value);
       case Value::Kind::kString: return print_string(value.as_string(), verb, value);
       case Value::Kind::kTime:
         if (stringable(verb)) return print_string(value.as_time().to_string(), verb, value);
+        if (verb == 'v') return pad(time_go_syntax(value.as_time()));
         return bad_verb(verb, value);
       case Value::Kind::kDuration:
         if (stringable(verb)) return print_string(format_duration(value.as_int()), verb, value);
@@ -78,7 +93,7 @@ class Printer {
     } else {
       out_ += value.type_name();
       out_ += '=';
-      if (value.is(Value::Kind::kDuration))
+      if (value.is(Value::Kind::kDuration) || is_named_integer(value))
         print_integer(value.as_int(), 'v', value);  // methods are off while reporting
       else
         print(value, 'v', 1);
@@ -253,6 +268,18 @@ class Printer {
       case 'F': return format_float_verb(v, 'f', 6);
       default: return bad_verb(verb, value);
     }
+  }
+
+  void print_complex(const std::complex<double>& v, char32_t verb, const Value& value) {
+    if (verb >= 0x80 ||
+        std::string_view("vbgGxXfFeE").find(static_cast<char>(verb)) == std::string_view::npos)
+      return bad_verb(verb, value);
+    out_ += '(';
+    print_float(v.real(), verb, value);
+    const bool plus = std::exchange(spec.plus, true);
+    print_float(v.imag(), verb, value);
+    spec.plus = plus;
+    out_ += "i)";
   }
 
   void format_float_verb(double v, char verb, int precision) {
@@ -527,6 +554,22 @@ class Formatter {
 };
 
 }  // namespace
+
+std::string time_go_syntax(const Time& time) {
+  static const TimeLayout layout(", time.January, 2, ");
+  const CivilTime civil = civil_of(time);
+  std::string out = "time.Date(" + std::to_string(civil.year) + layout.format(time);
+  for (const int part : {civil.hour, civil.minute, civil.second, static_cast<int>(time.nanosecond)})
+    out += std::to_string(part) + ", ";
+  if (time.zone == nullptr) return out + "time.Local)";
+  if (time.zone == utc()) return out + "time.UTC)";
+  return out + "time.Location(" + quote(time.zone->name()) + "))";
+}
+
+bool is_named_integer(const Value& value) {
+  return value.is(Value::Kind::kInt) && (value.int_type() == Value::IntType::kMonth ||
+                                         value.int_type() == Value::IntType::kWeekday);
+}
 
 void append_value(std::string& out, const Value& value) {
   if (value.is(Value::Kind::kString)) {

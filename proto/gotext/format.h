@@ -15,6 +15,8 @@ namespace skald::gotext {
 void append_value(std::string& out, const Value& value);  // %v
 std::string sprint(std::span<const Value> values);        // spaces between non-strings
 std::string sprintln(std::span<const Value> values);
+std::string time_go_syntax(const Time& time);  // %#v of a time
+bool is_named_integer(const Value& value);     // time.Month or time.Weekday
 std::string sprintf(std::string_view format, std::span<const Value> values);
 
 }  // namespace skald::gotext

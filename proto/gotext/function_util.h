@@ -20,6 +20,8 @@ std::string to_text(const Value& value);  // sprig's strval
 enum class DecimalOp : std::uint8_t { kAdd, kSubtract, kMultiply, kDivide };
 base::Result<double> decimal_fold(DecimalOp op, std::span<const Value> values, bool from_zero);
 
+std::int64_t wrapped_unix_ns(const Time& time);  // Time.UnixNano: overflows as in Go
+
 // Builders of table entries by argument types.
 template <typename F>
 Function string_function(F body) {  // (string) -> string

@@ -79,7 +79,7 @@ Result<Value> url_decode(const Call& c) {
 Result<Value> to_date_in_zone(const Call& c) {
   auto zone = load_zone(text_arg(c, 1));
   auto time = TimeLayout(text_arg(c, 0)).parse(text_arg(c, 2), zone.ok() ? zone.value() : utc());
-  return Value(time.ok() ? std::move(time).value() : Time{});
+  return Value(time.ok() ? std::move(time).value() : Time{.zone = utc()});
 }
 
 FunctionTable make_table() {
@@ -98,7 +98,7 @@ FunctionTable make_table() {
         return Value(std::to_string(time.unix_seconds * 1000 + time.nanosecond / 1'000'000));
       }};
   t["unixEpochNanos"] = {{P::kTime}, false, [](const Call& c) -> Result<Value> {
-                           return Value(std::to_string(c.args[0].as_time().unix_ns()));
+                           return Value(std::to_string(wrapped_unix_ns(c.args[0].as_time())));
                          }};
   t["toDateInZone"] = {{P::kString, P::kString, P::kString}, false, to_date_in_zone};
   t["unixToTime"] = {{P::kString}, false, unix_to_time};

@@ -382,6 +382,11 @@ double to_float64(const Value& value) {
   }
 }
 
+std::int64_t wrapped_unix_ns(const Time& time) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(time.unix_seconds) * 1'000'000'000 +
+                                   static_cast<std::uint64_t>(time.nanosecond));
+}
+
 bool is_empty(const Value& value) { return !value.truth(); }
 
 std::string to_text(const Value& value) {
@@ -419,13 +424,15 @@ void add_sprig_dates(FunctionTable& t) {
   t["date"] = {{P::kString, P::kAny}, false, [](const Call& c) -> Result<Value> {
                  Time time = now_value().as_time();
                  if (c.args[1].is(Kind::kTime)) time = c.args[1].as_time();
-                 if (c.args[1].is(Kind::kInt)) time = {c.args[1].as_int(), 0, nullptr};
+                 if (c.args[1].is(Kind::kInt) && c.args[1].int_type() != Value::IntType::kUint8 &&
+                     !is_named_integer(c.args[1]))
+                   time = {c.args[1].as_int(), 0, nullptr};
                  time.zone = utc();
                  return Value(TimeLayout(text_arg(c, 0)).format(time));
                }};
   t["toDate"] = {{P::kString, P::kString}, false, [](const Call& c) -> Result<Value> {
                    auto time = TimeLayout(text_arg(c, 0)).parse(text_arg(c, 1));
-                   return Value(time.ok() ? std::move(time).value() : Time{});
+                   return Value(time.ok() ? std::move(time).value() : Time{.zone = utc()});
                  }};
   t["unixEpoch"] = {{P::kTime}, false, [](const Call& c) -> Result<Value> {
                       return Value(std::to_string(c.args[0].as_time().unix_seconds));

@@ -222,6 +222,7 @@ class JsonWriter {
       return;
     }
     switch (value.kind()) {
+      case Value::Kind::kComplex:
       case Value::Kind::kNone:
       case Value::Kind::kNil: out_ += "null"; return;
       case Value::Kind::kBool: out_ += value.as_bool() ? "true" : "false"; return;

@@ -2,8 +2,8 @@
 // Go's text/template: parsed once into an immutable program, executed from any thread.
 //
 // All of the language is there: fields and chains, pipelines, variables, if / else if / with /
-// range / break / continue / define / block / template / end, comments, trim markers, all literals
-// but complex numbers, and the builtin functions. Error texts are Go's, since users and clients
+// range / break / continue / define / block / template / end, comments, trim markers, all
+// literals, and the builtin functions. Error texts are Go's, since users and clients
 // see them: `template: line:1:2: executing "line" at <.x>: error calling f: ...`.
 // Differences: nesting, steps and output size have limits (limits.h).
 
@@ -30,9 +30,10 @@ enum class ParamType : std::uint8_t {
   kInt64,
   kFloat,  // float64
   kBool,
-  kTime,    // time.Time
-  kList,    // a list whose type name is Param::type_name
-  kObject,  // an object whose type name is Param::type_name
+  kTime,      // time.Time
+  kDuration,  // time.Duration
+  kList,      // a list whose type name is Param::type_name
+  kObject,    // an object whose type name is Param::type_name
 };
 struct Param {
   Param(ParamType t) : type(t) {}  // NOLINT
@@ -51,6 +52,8 @@ struct Function {
   bool variadic = false;                                 // the last parameter takes any number
   std::function<base::Result<Value>(const Call&)> body;  // thread-safe; an error's message alone
                                                          // is shown
+  // Go's complaint about the function's results, given instead of a call; mostly empty.
+  std::string_view bad_results = {};  // a literal
 };
 // Outlives every template parsed with it. An entry replaces the builtin of that name.
 using FunctionTable = std::map<std::string, Function, std::less<>>;

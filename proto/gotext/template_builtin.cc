@@ -1,7 +1,6 @@
 #include <algorithm>
 
 #include "proto/base/utf8.h"
-#include "proto/gotext/duration.h"
 #include "proto/gotext/format.h"
 #include "proto/gotext/functions.h"
 #include "proto/gotext/template_tree.h"
@@ -113,7 +112,7 @@ Result<Value> length(const Call& call) {
 }
 
 // -- comparison ------------------------------------------------------------------------------
-enum class Basic : std::uint8_t { kInvalid, kBool, kInt, kFloat, kString, kUint };
+enum class Basic : std::uint8_t { kInvalid, kBool, kInt, kFloat, kComplex, kString, kUint };
 
 Basic basic_kind(const Value& value) {
   switch (value.kind()) {
@@ -121,6 +120,7 @@ Basic basic_kind(const Value& value) {
     case Kind::kInt: return value.int_type() == Value::IntType::kUint8 ? Basic::kUint : Basic::kInt;
     case Kind::kDuration: return Basic::kInt;
     case Kind::kFloat: return Basic::kFloat;
+    case Kind::kComplex: return Basic::kComplex;
     case Kind::kString: return Basic::kString;
     default: return Basic::kInvalid;
   }
@@ -134,6 +134,12 @@ base::Status incompatible(const Value& a, const Value& b) {
   return error("incompatible types for comparison: " + type_of(a) + " and " + type_of(b));
 }
 
+// reflect.Kind of what is no basic value: a struct, a map or a slice.
+char shape(const Value& value) {
+  if (value.is(Kind::kList)) return 'l';
+  return value.is(Kind::kObject) && value.as_object().is_map() ? 'm' : 's';
+}
+
 Result<bool> equal(const Value& a, const Value& b) {
   const Basic ka = basic_kind(a), kb = basic_kind(b);
   if (ka != kb) {
@@ -144,6 +150,7 @@ Result<bool> equal(const Value& a, const Value& b) {
   switch (ka) {
     case Basic::kBool: return a.as_bool() == b.as_bool();
     case Basic::kFloat: return a.as_float() == b.as_float();
+    case Basic::kComplex: return a.as_complex() == b.as_complex();
     case Basic::kInt:
     case Basic::kUint: return a.as_int() == b.as_int();
     case Basic::kString: return a.as_string() == b.as_string();
@@ -152,11 +159,13 @@ Result<bool> equal(const Value& a, const Value& b) {
   if (a.is_none() || b.is_none()) return a.is_none() && b.is_none();
   if (a.is(Kind::kTime) && b.is(Kind::kTime)) {
     return a.as_time().unix_seconds == b.as_time().unix_seconds &&
-           a.as_time().nanosecond == b.as_time().nanosecond;
+           a.as_time().nanosecond == b.as_time().nanosecond && a.as_time().zone == b.as_time().zone;
   }
-  std::string text;
-  append_value(text, b);
-  return error("non-comparable type " + text + ": " + type_of(b));
+  if (shape(a) != shape(b)) {
+    return error("non-comparable types " + sprintf("%s: ", {&a, 1}) + type_of(a) + ", " +
+                 type_of(b) + sprintf(": %v", {&b, 1}));
+  }
+  return error("non-comparable type " + sprintf("%s: ", {&b, 1}) + type_of(b));
 }
 
 Result<bool> less(const Value& a, const Value& b) {
@@ -294,134 +303,11 @@ FunctionTable make_builtins() {
   return table;
 }
 
-// -- methods ---------------------------------------------------------------------------------
-CivilTime civil_of(const Time& time) {
-  const std::int64_t offset = time.zone ? time.zone->at(time.unix_seconds).offset_seconds : 0;
-  return civil_from_seconds(time.unix_seconds + offset);
-}
-
-template <typename F>
-Function time_method(F body) {
-  return {{ParamType::kTime}, false, [body](const Call& c) -> Result<Value> {
-            return body(c.args[0].as_time());
-          }};
-}
-
-template <typename F>
-Function time_compare(F body) {
-  return {{ParamType::kTime, ParamType::kTime}, false, [body](const Call& c) -> Result<Value> {
-            const Time& a = c.args[0].as_time();
-            const Time& b = c.args[1].as_time();
-            return Value(body(std::pair(a.unix_seconds, a.nanosecond),
-                              std::pair(b.unix_seconds, b.nanosecond)));
-          }};
-}
-
-Value civil_part(const Time& time, int CivilTime::*part) {
-  return Value::integer(civil_of(time).*part);
-}
-
-// Months are carried into years and days into months: 31 January plus one month is 2 or 3 March.
-Value add_date(const Time& time, std::int64_t years, std::int64_t months, std::int64_t days) {
-  constexpr std::int64_t kStepMax = 100'000'000;
-  years = std::clamp(years, -kStepMax, kStepMax);
-  months = std::clamp(months, -kStepMax, kStepMax);
-  days = std::clamp(days, -kStepMax, kStepMax);
-  const CivilTime t = civil_of(time);
-  std::int64_t month = t.month - 1 + months;
-  std::int64_t year = t.year + years + month / 12;
-  month %= 12;
-  if (month < 0) month += 12, --year;
-  const std::int64_t civil =
-      seconds_from_civil(year, static_cast<int>(month) + 1, 1, t.hour, t.minute, t.second) +
-      (t.day - 1 + days) * 86400;
-  return Value(Time{time.zone ? time.zone->to_unix(civil) : civil, time.nanosecond, time.zone});
-}
-
-FunctionTable make_time_methods() {
-  static const TimeLayout month("January"), weekday("Monday");
-  FunctionTable t;
-  t["Unix"] = time_method([](const Time& x) { return Value::int64(x.unix_seconds); });
-  t["UnixNano"] = time_method([](const Time& x) { return Value::int64(x.unix_ns()); });
-  t["UnixMilli"] = time_method(
-      [](const Time& x) { return Value::int64(x.unix_seconds * 1000 + x.nanosecond / 1000000); });
-  t["UnixMicro"] = time_method(
-      [](const Time& x) { return Value::int64(x.unix_seconds * 1000000 + x.nanosecond / 1000); });
-  t["Nanosecond"] = time_method([](const Time& x) { return Value::integer(x.nanosecond); });
-  t["Year"] = time_method([](const Time& x) { return Value::integer(civil_of(x).year); });
-  t["Month"] = time_method([](const Time& x) { return Value(month.format(x)); });
-  t["Weekday"] = time_method([](const Time& x) { return Value(weekday.format(x)); });
-  t["Day"] = time_method([](const Time& x) { return civil_part(x, &CivilTime::day); });
-  t["YearDay"] = time_method([](const Time& x) { return civil_part(x, &CivilTime::year_day); });
-  t["Hour"] = time_method([](const Time& x) { return civil_part(x, &CivilTime::hour); });
-  t["Minute"] = time_method([](const Time& x) { return civil_part(x, &CivilTime::minute); });
-  t["Second"] = time_method([](const Time& x) { return civil_part(x, &CivilTime::second); });
-  t["String"] = time_method([](const Time& x) { return Value(x.to_string()); });
-  t["IsZero"] = time_method([](const Time& x) { return Value(x.is_zero()); });
-  const auto in_utc = time_method([](const Time& x) {
-    return Value(Time{x.unix_seconds, x.nanosecond, nullptr});
-  });
-  t["UTC"] = in_utc;
-  t["Local"] = in_utc;
-  t["Format"] = {{ParamType::kTime, ParamType::kString}, false, [](const Call& c) -> Result<Value> {
-                   return Value(TimeLayout(c.args[1].as_string()).format(c.args[0].as_time()));
-                 }};
-  t["AddDate"] = {{ParamType::kTime, ParamType::kInt, ParamType::kInt, ParamType::kInt},
-                  false,
-                  [](const Call& c) -> Result<Value> {
-                    return add_date(c.args[0].as_time(), c.args[1].as_int(), c.args[2].as_int(),
-                                    c.args[3].as_int());
-                  }};
-  t["Before"] = time_compare([](const auto& a, const auto& b) { return a < b; });
-  t["After"] = time_compare([](const auto& a, const auto& b) { return a > b; });
-  t["Equal"] = time_compare([](const auto& a, const auto& b) { return a == b; });
-  t["Sub"] = {{ParamType::kTime, ParamType::kTime}, false, [](const Call& c) -> Result<Value> {
-                const Time& a = c.args[0].as_time();
-                const Time& b = c.args[1].as_time();
-                return Value::duration(a.unix_ns() - b.unix_ns());
-              }};
-  return t;
-}
-
-template <typename F>
-Function duration_method(F body) {
-  return {{ParamType::kAny}, false, [body](const Call& c) -> Result<Value> {
-            return body(c.args[0].as_int());
-          }};
-}
-
-FunctionTable make_duration_methods() {
-  FunctionTable t;
-  t["Nanoseconds"] = duration_method([](std::int64_t ns) { return Value::int64(ns); });
-  t["Microseconds"] = duration_method([](std::int64_t ns) { return Value::int64(ns / 1000); });
-  t["Milliseconds"] = duration_method([](std::int64_t ns) { return Value::int64(ns / 1000000); });
-  t["Seconds"] = duration_method([](std::int64_t ns) { return Value(duration_seconds(ns)); });
-  t["Minutes"] = duration_method([](std::int64_t ns) {
-    return Value(static_cast<double>(ns / 60000000000) +
-                 static_cast<double>(ns % 60000000000) / 60e9);
-  });
-  t["Hours"] = duration_method([](std::int64_t ns) {
-    return Value(static_cast<double>(ns / 3600000000000) +
-                 static_cast<double>(ns % 3600000000000) / 3600e9);
-  });
-  t["String"] = duration_method([](std::int64_t ns) { return Value(format_duration(ns)); });
-  return t;
-}
-
 }  // namespace
 
 const FunctionTable& builtin_functions() {
   static const FunctionTable table = make_builtins();
   return table;
-}
-
-const Function* find_method(Value::Kind kind, std::string_view name) {
-  static const FunctionTable time = make_time_methods();
-  static const FunctionTable duration = make_duration_methods();
-  if (kind != Kind::kTime && kind != Kind::kDuration) return nullptr;
-  const FunctionTable& table = kind == Kind::kTime ? time : duration;
-  const auto at = table.find(name);
-  return at == table.end() ? nullptr : &at->second;
 }
 
 }  // namespace skald::gotext

@@ -20,6 +20,7 @@ std::string_view param_type_name(const Param& param) {
     case ParamType::kFloat: return "float64";
     case ParamType::kBool: return "bool";
     case ParamType::kTime: return "time.Time";
+    case ParamType::kDuration: return "time.Duration";
     default: return param.type_name;
   }
 }
@@ -40,6 +41,7 @@ bool accepts(const Param& param, const Value& value) {
     case ParamType::kFloat: return value.is(Value::Kind::kFloat);
     case ParamType::kBool: return value.is(Value::Kind::kBool);
     case ParamType::kTime: return value.is(Value::Kind::kTime);
+    case ParamType::kDuration: return value.is(Value::Kind::kDuration);
     case ParamType::kList:
       return value.is(Value::Kind::kList) && value.type_name() == param.type_name;
     case ParamType::kObject:
@@ -167,8 +169,9 @@ class Executor {
     const auto& decls = node.pipe->decls;
     if (!decls.empty()) {
       if (node.pipe->is_assign) {
-        set_variable(decls[0]->idents[0], decls.size() > 1 ? index : element);
-        if (decls.size() > 1) set_variable(decls[1]->idents[0], element);
+        if (!set_variable(decls[0]->idents[0], decls.size() > 1 ? index : element) ||
+            (decls.size() > 1 && !set_variable(decls[1]->idents[0], element)))
+          return Flow::kFailed;
       } else {
         variables_[mark - 1].second = element;
         if (decls.size() > 1) variables_[mark - 2].second = index;
@@ -254,8 +257,11 @@ class Executor {
       if (variables_[i].first == name) return &variables_[i].second;
     return nullptr;
   }
-  void set_variable(std::string_view name, const Value& value) {
-    if (Value* variable = find_variable(name)) *variable = value;
+  bool set_variable(const std::string& name, const Value& value) {
+    Value* variable = find_variable(name);
+    if (variable == nullptr) return fail("undefined variable: " + name);
+    *variable = value;
+    return true;
   }
 
   // -- eval --------------------------------------------------------------------------------
@@ -263,6 +269,12 @@ class Executor {
     std::string text;
     append_value(text, value);
     return text;
+  }
+
+  // reflect.Value.String
+  static std::string name_of(const Value& value) {
+    if (value.is(Value::Kind::kString)) return std::string(value.as_string());
+    return "<" + std::string(value.type_name()) + " Value>";
   }
 
   bool eval_pipeline(const Value& dot, const Node& pipe, Value& out) {
@@ -278,10 +290,10 @@ class Executor {
       final = &value;
     }
     for (const auto& variable : pipe.decls) {
-      if (pipe.is_assign)
-        set_variable(variable->idents[0], value);
-      else
+      if (!pipe.is_assign)
         variables_.emplace_back(variable->idents[0], value);
+      else if (!set_variable(variable->idents[0], value))
+        return false;
     }
     out = std::move(value);
     return true;
@@ -320,6 +332,10 @@ class Executor {
   bool ideal_constant(const Node& node, Value& out) {
     at(node);
     const Number& n = node.number;
+    if (n.is_complex) {
+      out = Value(n.c);
+      return true;
+    }
     const std::string_view text = node.text;
     const bool hex = text.size() > 2 && text[0] == '0' && (text[1] | 0x20) == 'x' &&
                      text.find_first_of("pP") == std::string_view::npos;
@@ -382,7 +398,7 @@ class Executor {
     }
     const std::string_view type = receiver.boxed() ? "interface {}" : receiver.type_name();
     if (receiver.is(Value::Kind::kNil)) return fail("nil pointer evaluating interface {}." + name);
-    if (const Function* method = find_method(receiver.kind(), name))
+    if (const Function* method = find_method(receiver, name))
       return call(dot, *method, false, node, name, args, final, &receiver, out);
     if (receiver.is(Value::Kind::kObject)) {
       const Object& object = receiver.as_object();
@@ -427,6 +443,7 @@ class Executor {
           (function.variadic ? "at least " + std::to_string(params - 1) : std::to_string(params)) +
           " got " + std::to_string(function.variadic ? written : count));
     }
+    if (!function.bad_results.empty()) return fail(function.bad_results);
     const auto param_of = [&](std::size_t i) -> const Param& {
       return function.params[std::min(first + i, function.params.size() - 1)];
     };
@@ -447,7 +464,7 @@ class Executor {
     }
     if (builtin && name == "call") {
       at(node);
-      const std::string callee = written > 0 ? (*args)[1]->to_string() : text_of(values[0]);
+      const std::string callee = written > 0 ? (*args)[1]->to_string() : name_of(values[0]);
       return fail("error calling call: " + (values[0].is_none()
                                                 ? "call of nil"
                                                 : "non-function " + callee + " of type " +
@@ -531,7 +548,12 @@ class Executor {
         return true;
       case ParamType::kInt:
       case ParamType::kInt64:
+      case ParamType::kDuration:
         if (!is_number || !node.number.is_int) return expected("integer");
+        if (param.type == ParamType::kDuration) {
+          out = Value::duration(node.number.i);
+          return true;
+        }
         out = Value::integer(node.number.i, param.type == ParamType::kInt64 ? Value::IntType::kInt64
                                                                             : Value::IntType::kInt);
         return true;

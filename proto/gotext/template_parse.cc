@@ -31,6 +31,47 @@ bool is_empty_tree(const NodeList& list) {
   });
 }
 
+// A float without a fraction serves as an integer too.
+void promote_whole(Number& n) {
+  if (!(std::fabs(n.f) < 0x1p63) || std::trunc(n.f) != n.f) return;
+  n.is_int = true;
+  n.i = static_cast<std::int64_t>(n.f);
+}
+
+// Without an imaginary part it serves as a float too.
+Number complex_number(std::complex<double> value) {
+  Number n;
+  n.is_complex = true;
+  n.c = value;
+  if (value.imag() != 0) return n;
+  n.is_float = true;
+  n.f = value.real();
+  promote_whole(n);
+  return n;
+}
+
+// Of "1+2i" the sign of the second part: the last one that belongs to no exponent.
+std::size_t imaginary_sign(std::string_view text) {
+  for (std::size_t i = text.size(); i-- > 1;) {
+    if (text[i] != '+' && text[i] != '-') continue;
+    const bool hex = text.substr(0, i).find_first_of("xX") != std::string_view::npos;
+    const char before = text[i - 1];
+    const bool exponent = hex ? before == 'p' || before == 'P' : before == 'e' || before == 'E';
+    if (!exponent) return i;
+  }
+  return std::string_view::npos;
+}
+
+// "1+2i" as fmt.Sscan reads it.
+base::Result<std::complex<double>> parse_complex(std::string_view text) {
+  const std::size_t sign = imaginary_sign(text);
+  if (sign == std::string_view::npos || !text.ends_with('i'))
+    return base::invalid_argument("syntax error scanning complex number");
+  SKALD_TRY_ASSIGN(const double real, parse_float(text.substr(0, sign)));
+  SKALD_TRY_ASSIGN(const double imaginary, parse_float(text.substr(sign, text.size() - sign - 1)));
+  return std::complex<double>(real, imaginary);
+}
+
 // Recursive descent with three tokens of look-ahead. The first error ends the parse: every step
 // asks failed() before it goes on.
 class Parser {
@@ -502,9 +543,20 @@ class Parser {
            .f = static_cast<double>(*rune)};
       return node;
     }
-    if (token.type == Tok::kComplex || token.text.ends_with('i')) {
-      fail("complex constants are not supported: " + std::string(token.text));
-      return nullptr;
+    if (token.type == Tok::kComplex) {
+      auto parsed = parse_complex(token.text);
+      if (!parsed.ok()) {
+        fail(parsed.status().message());
+        return nullptr;
+      }
+      n = complex_number(*parsed);
+      return node;
+    }
+    if (double imaginary = 0;
+        token.text.ends_with('i') &&
+        read_float(token.text.substr(0, token.text.size() - 1), imaginary) == NumberError::kNone) {
+      n = complex_number({0, imaginary});
+      return node;
     }
     std::uint64_t u = 0;
     const bool is_uint = read_uint(token.text, 0, 64, u) == NumberError::kNone;
@@ -524,10 +576,7 @@ class Parser {
       return nullptr;
     }
     n.is_float = true;
-    if (std::fabs(n.f) < 0x1p63 && std::trunc(n.f) == n.f) {
-      n.is_int = true;
-      n.i = static_cast<std::int64_t>(n.f);
-    }
+    promote_whole(n);
     return node;
   }
 

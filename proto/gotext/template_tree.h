@@ -1,6 +1,7 @@
 #pragma once
 // The parse tree of a template and its parser. Internal to the room.
 
+#include <complex>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -46,9 +47,11 @@ using NodeList = std::vector<NodePtr>;
 struct Number {
   bool is_int = false, is_float = false;
   bool is_char = false;
+  bool is_complex = false;
   bool overflows_int = false;  // a uint64 only
   std::int64_t i = 0;
   double f = 0;
+  std::complex<double> c;
 };
 
 struct Node {
@@ -81,7 +84,7 @@ base::Status parse_template(Template::Program& program, const FunctionTable& fun
 
 // The builtins; `and`, `or` and `call` are the executor's own.
 const FunctionTable& builtin_functions();
-// Methods of time.Time and time.Duration: the receiver is the first parameter.
-const Function* find_method(Value::Kind kind, std::string_view name);
+// Methods of package time's types: the receiver is the first parameter. Null: no such method.
+const Function* find_method(const Value& receiver, std::string_view name);
 
 }  // namespace skald::gotext

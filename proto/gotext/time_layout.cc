@@ -306,6 +306,11 @@ TimeLayout::TimeLayout(std::string_view layout) : text_(layout) {
   chunks_.push_back(std::move(tail));
 }
 
+CivilTime civil_of(const Time& time) {
+  const std::int64_t offset = time.zone ? time.zone->at(time.unix_seconds).offset_seconds : 0;
+  return civil_from_seconds(time.unix_seconds + offset);
+}
+
 std::string TimeLayout::format(const Time& time) const {
   std::string out;
   append(out, time);

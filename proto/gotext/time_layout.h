@@ -65,6 +65,7 @@ struct CivilTime {
   int year_day = 1;  // 1..366
 };
 CivilTime civil_from_seconds(std::int64_t seconds_since_epoch) noexcept;  // of a UTC-like count
+CivilTime civil_of(const Time& time);                                     // in its zone
 std::int64_t seconds_from_civil(std::int64_t year, int month, int day, int hour, int minute,
                                 int second) noexcept;
 

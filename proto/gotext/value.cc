@@ -55,6 +55,12 @@ Value::Value(Time time) : kind_(Kind::kTime) {
   owner_ = std::move(owned);
 }
 
+Value::Value(std::complex<double> number) : kind_(Kind::kComplex) {
+  auto owned = std::make_shared<const std::complex<double>>(number);
+  bits_.p = owned.get();
+  owner_ = std::move(owned);
+}
+
 Value Value::nil() {
   Value value;
   value.kind_ = Kind::kNil;
@@ -120,9 +126,12 @@ std::string_view Value::type_name() const {
         case IntType::kInt64: return "int64";
         case IntType::kUint8: return "uint8";
         case IntType::kInt32: return "int32";
+        case IntType::kMonth: return "time.Month";
+        case IntType::kWeekday: return "time.Weekday";
       }
       return "int";
     case Kind::kFloat: return "float64";
+    case Kind::kComplex: return "complex128";
     case Kind::kString: return "string";
     case Kind::kTime: return "time.Time";
     case Kind::kDuration: return "time.Duration";
@@ -140,6 +149,7 @@ bool Value::truth() const {
     case Kind::kInt:
     case Kind::kDuration: return bits_.i != 0;
     case Kind::kFloat: return bits_.d != 0;
+    case Kind::kComplex: return as_complex() != 0.0;
     case Kind::kString: return !text_.empty();
     case Kind::kTime: return true;
     case Kind::kList: return !as_list().empty();

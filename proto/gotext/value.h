@@ -4,6 +4,7 @@
 // Lifetime: a Value made with borrow() and Object pointers made with a null owner do not own what
 // they show; it must outlive the execution. All others own (shared, immutable).
 
+#include <complex>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -40,15 +41,17 @@ class Value {
     kNone,  // no value at all: prints <no value>
     kNil,   // a nil interface{}
     kBool,
-    kInt,    // int, int64, or another integer type (see IntType)
-    kFloat,  // float64
+    kInt,      // int, int64, or another integer type (see IntType)
+    kFloat,    // float64
+    kComplex,  // complex128
     kString,
     kTime,      // time.Time
     kDuration,  // time.Duration
     kList,
     kObject,
   };
-  enum class IntType : std::uint8_t { kInt, kInt64, kUint8, kInt32 };
+  // kMonth and kWeekday are time.Month and time.Weekday.
+  enum class IntType : std::uint8_t { kInt, kInt64, kUint8, kInt32, kMonth, kWeekday };
   struct List {
     std::vector<Value> items;
     std::string_view type_name = "[]interface {}";  // a literal
@@ -60,6 +63,7 @@ class Value {
   Value(std::string text);                                // NOLINT owning
   Value(const char* text) : Value(std::string(text)) {}   // NOLINT owning
   Value(Time time);                                       // NOLINT
+  Value(std::complex<double> number);                     // NOLINT
   static Value nil();
   static Value integer(std::int64_t i, IntType type = IntType::kInt);
   static Value int64(std::int64_t i) { return integer(i, IntType::kInt64); }
@@ -80,6 +84,9 @@ class Value {
   double as_float() const noexcept { return bits_.d; }
   IntType int_type() const noexcept { return int_type_; }
   std::string_view as_string() const noexcept { return text_; }  // kString
+  const std::complex<double>& as_complex() const noexcept {
+    return *static_cast<const std::complex<double>*>(bits_.p);
+  }
   const Time& as_time() const noexcept { return *static_cast<const Time*>(bits_.p); }
   const std::vector<Value>& as_list() const noexcept {
     return static_cast<const List*>(bits_.p)->items;
