@@ -218,4 +218,14 @@ bool GroupSpec::may_match(const LineFilter& filter) const {
   });
 }
 
+BlockNumbers GroupSpec::blocks_that_may_match(std::span<const LineFilter> filters) const {
+  BlockNumbers out;
+  for (std::uint32_t i = 0; i < blocks.size(); ++i)
+    if (std::all_of(filters.begin(), filters.end(), [&](const LineFilter& filter) {
+          return part::may_match(blocks[i], filter, shared);
+        }))
+      out.push_back(i);
+  return out;
+}
+
 }  // namespace skald::store::part

@@ -39,6 +39,7 @@ struct GroupSpec {
   std::uint32_t rank_base = 0;  // of this group within its part
 
   bool may_match(const LineFilter& filter) const;
+  BlockNumbers blocks_that_may_match(std::span<const LineFilter> filters) const;
 };
 
 // What the directory says of a group, as read from the footer.

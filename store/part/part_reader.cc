@@ -254,20 +254,32 @@ bool PartReader::may_match(const LineFilter& filter, std::size_t row_group) cons
   return !group.ok() || group.value()->may_match(filter);
 }
 
+std::optional<BlockNumbers> PartReader::blocks_that_may_match(std::span<const LineFilter> filters,
+                                                              std::size_t row_group) const {
+  const auto group = impl_->group(row_group);
+  if (!group.ok()) return std::nullopt;
+  return group.value()->blocks_that_may_match(filters);
+}
+
 base::Result<std::vector<std::unique_ptr<Block>>> PartReader::open_row_group(
-    std::size_t row_group, std::shared_ptr<const BlockContext> context) const {
+    std::size_t row_group, std::shared_ptr<const BlockContext> context,
+    const BlockNumbers* only) const {
   SKALD_TRY_ASSIGN(const auto group, impl_->group(row_group));
   std::vector<std::unique_ptr<Block>> blocks;
-  for (std::size_t i = 0; i < group->blocks.size(); ++i) {
+  const auto open = [&](std::size_t i) {
     const BlockSpec& block = group->blocks[i];
-    if (!context->range.overlaps(block.min_time_ns, block.max_time_ns)) continue;
+    if (!context->range.overlaps(block.min_time_ns, block.max_time_ns)) return;
     if (std::none_of(block.streams.begin(), block.streams.end(), [&](const StreamTotals& stream) {
           return stream.stream < context->streams.size() &&
                  context->streams[stream.stream] != kNotSelected;
         }))
-      continue;
+      return;
     blocks.push_back(make_column_block(shared_from_this(), group, i, context));
-  }
+  };
+  if (only != nullptr)
+    for (const std::uint32_t i : *only) open(i);
+  else
+    for (std::size_t i = 0; i < group->blocks.size(); ++i) open(i);
   return blocks;
 }
 

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,6 +54,8 @@ struct RowGroupRows {
 
 struct GroupSpec;  // group_spec.h
 
+using BlockNumbers = std::vector<std::uint32_t>;  // indices of blocks within their row group
+
 class PartReader : public std::enable_shared_from_this<PartReader> {
  public:
   // `name` is only for messages. kCorrupt, kUnsupported (unknown version).
@@ -73,10 +76,16 @@ class PartReader : public std::enable_shared_from_this<PartReader> {
   bool may_match(const LineFilter& filter) const;
   bool may_match(const LineFilter& filter, std::size_t row_group) const;
 
+  // The same for each block of a row group: the numbers, ascending, of those that may have a line
+  // which passes all filters. Damage answers nothing: opening the group will report it.
+  std::optional<BlockNumbers> blocks_that_may_match(std::span<const LineFilter> filters,
+                                                    std::size_t row_group) const;
+
   // The row group's blocks that have at least one selected stream and overlap the range, in no
-  // order. The Blocks share `context`.
+  // order; with `only`, no others than these. The Blocks share `context`.
   base::Result<std::vector<std::unique_ptr<Block>>> open_row_group(
-      std::size_t row_group, std::shared_ptr<const BlockContext> context) const;
+      std::size_t row_group, std::shared_ptr<const BlockContext> context,
+      const BlockNumbers* only = nullptr) const;
 
   base::Result<RowGroupRows> read_rows(std::size_t row_group) const;
 
