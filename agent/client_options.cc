@@ -4,6 +4,7 @@
 
 #include "agent/lane.h"
 #include "proto/base/fs.h"
+#include "proto/base/text_code.h"
 
 namespace skald::agent {
 namespace {
@@ -22,7 +23,7 @@ base::Result<std::string> secret(const std::string& inline_value, const std::str
 base::Result<std::string> basic(const BasicAuth& auth) {
   SKALD_TRY_ASSIGN(const std::string user, secret(auth.username, auth.username_file));
   SKALD_TRY_ASSIGN(const std::string password, secret(auth.password, auth.password_file));
-  return "Basic " + net::base64_encode(user + ":" + password);
+  return "Basic " + base::base64_encode(user + ":" + password);
 }
 
 base::Result<std::string> token(const Authorization& auth) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/parse/yaml_node.h"
+#include "proto/base/text_code.h"
 
 namespace skald::agent {
 namespace {
@@ -23,22 +24,9 @@ std::string html_escape(std::string_view text) {
 }
 
 std::string json_string(std::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20) {
-      out += "\\u00";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
+  std::string out;
+  base::append_json_string(out, text);
+  return out;
 }
 
 std::string json_labels(const model::Labels& labels) {

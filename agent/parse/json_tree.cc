@@ -6,6 +6,7 @@
 #include "agent/parse/jmespath.h"
 #include "agent/parse/json_scan.h"
 #include "agent/parse/limits.h"
+#include "proto/base/text_code.h"
 #include "proto/base/utf8.h"
 #include "proto/gotext/number.h"
 
@@ -165,7 +166,6 @@ base::Result<JsonValue> parse_json_tree(std::string_view text) {
 }
 
 void append_json_string(std::string_view text, std::string& out) {
-  static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
   for (std::size_t i = 0; i < text.size();) {
     const auto c = static_cast<unsigned char>(text[i]);
@@ -191,8 +191,7 @@ void append_json_string(std::string_view text, std::string& out) {
       default:
         if (c < 0x20 || c == '<' || c == '>' || c == '&') {
           out += "\\u00";
-          out += kHex[c >> 4U];
-          out += kHex[c & 15U];
+          base::append_hex(out, static_cast<char>(c));
         } else {
           out += static_cast<char>(c);
         }

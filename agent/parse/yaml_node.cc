@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "agent/parse/limits.h"
+#include "proto/base/text_code.h"
 #include "proto/model/labels.h"
 
 namespace skald::agent {
@@ -179,10 +180,8 @@ void emit_scalar(const Node& node, std::string& out) {
     } else if (c == '\t') {
       out += "\\t";
     } else if (static_cast<unsigned char>(c) < 0x20) {
-      static constexpr char kHex[] = "0123456789abcdef";
       out += "\\x";
-      out += kHex[(c >> 4) & 15];
-      out += kHex[c & 15];
+      base::append_hex(out, c);
     } else {
       out += c;
     }

@@ -7,6 +7,7 @@
 #include "proto/base/utf8.h"
 #include "proto/gotext/functions.h"
 #include "proto/gotext/number.h"
+#include "proto/gotext/quote.h"
 #include "proto/model/labels.h"
 
 namespace skald::gotext {
@@ -17,24 +18,6 @@ constexpr std::uint64_t kMinute = 60 * kSecond, kHour = 60 * kMinute;
 constexpr std::uint64_t kIntMax = std::uint64_t{1} << 63;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-// package time's own quoting: bytes outside printable ASCII as \x.
-std::string time_quote(std::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x80 || byte < ' ') {
-      out += "\\x";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
-    } else {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-  }
-  return out += '"';
-}
 
 base::Status duration_error(std::string_view what, std::string_view text) {
   return base::invalid_argument("time: " + std::string(what) + " " + time_quote(text));

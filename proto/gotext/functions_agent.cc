@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "proto/base/clock.h"
+#include "proto/base/text_code.h"
 #include "proto/base/utf8.h"
 #include "proto/gotext/duration.h"
 #include "proto/gotext/format.h"
@@ -30,7 +31,7 @@ std::string digest(const EVP_MD* algorithm, std::string_view bytes) {
   unsigned char out[EVP_MAX_MD_SIZE];
   unsigned size = 0;
   if (EVP_Digest(bytes.data(), bytes.size(), out, &size, algorithm, nullptr) != 1) return {};
-  return hex_encode({reinterpret_cast<const char*>(out), size});
+  return base::hex_encode({reinterpret_cast<const char*>(out), size});
 }
 
 std::string salted(const EVP_MD* algorithm, std::string_view salt, std::string_view input) {

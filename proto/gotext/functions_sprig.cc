@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "proto/base/clock.h"
+#include "proto/base/text_code.h"
 #include "proto/gotext/format.h"
 #include "proto/gotext/function_util.h"
 #include "proto/gotext/json.h"
@@ -256,7 +257,7 @@ Result<Value> as_value(Result<std::string> result) {
 std::string string_of(std::string_view text) { return std::string(text); }
 
 void add_strings(FunctionTable& t) {
-  t["b64enc"] = string_function(base64_encode);
+  t["b64enc"] = string_function(base::base64_encode);
   t["lower"] = string_function(to_lower);
   t["upper"] = string_function(to_upper);
   t["title"] = string_function(title);

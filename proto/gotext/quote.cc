@@ -1,14 +1,31 @@
 #include "proto/gotext/quote.h"
 
+#include "proto/base/text_code.h"
 #include "proto/base/utf8.h"
 #include "proto/model/labels.h"
 
 namespace skald::gotext {
+
 std::string quote_rune(char32_t rune, bool ascii_only) {
   if (rune > 0x10FFFF || (rune >= 0xD800 && rune <= 0xDFFF)) rune = base::kReplacementRune;
   std::string out = "'";
   model::append_go_escaped(out, rune, {.quote = '\'', .ascii_only = ascii_only});
   return out += '\'';
+}
+
+std::string time_quote(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x80 || byte < ' ') {
+      out += "\\x";
+      base::append_hex(out, c);
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  return out += '"';
 }
 
 bool can_backquote(std::string_view text) {

@@ -1,5 +1,6 @@
 #pragma once
-// strconv's quoting, exact: strings, single runes, and the character constants of templates.
+// strconv's and time's quoting, exact: strings, single runes, and the character constants of
+// templates.
 
 #include <string>
 #include <string_view>
@@ -14,7 +15,8 @@ inline std::string quote(std::string_view text, QuoteStyle style = {}) {  // str
   return model::go_quote(text, style);
 }
 std::string quote_rune(char32_t rune, bool ascii_only = false);  // strconv.QuoteRune
-bool can_backquote(std::string_view text);                       // strconv.CanBackquote
+std::string time_quote(std::string_view text);  // package time's: not ASCII or control as \x
+bool can_backquote(std::string_view text);      // strconv.CanBackquote
 // 'x', with the quotes. Error text as the template parser shows it.
 base::Result<char32_t> parse_char_constant(std::string_view text);
 

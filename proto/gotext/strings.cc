@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "proto/base/text_code.h"
 #include "proto/base/utf8.h"
 #include "proto/gotext/limits.h"
 #include "proto/gotext/quote.h"
@@ -287,33 +288,9 @@ std::string from_runes(const std::vector<char32_t>& all, std::size_t from, std::
   return out;
 }
 
-std::string base64_encode(std::string_view bytes) {
-  std::string out;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t have = std::min<std::size_t>(3, bytes.size() - i);
-    std::uint32_t bits = 0;
-    for (std::size_t j = 0; j < 3; ++j)
-      bits = bits << 8 | (j < have ? static_cast<unsigned char>(bytes[i + j]) : 0U);
-    for (std::size_t j = 0; j < 4; ++j)
-      out += j <= have ? kBase64[(bits >> (18 - 6 * j)) & 63] : '=';
-  }
-  return out;
-}
-
 base::Result<std::string> base64_decode(std::string_view text) { return Base64Decoder(text).run(); }
 
-std::string hex_encode(std::string_view bytes) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string out;
-  for (const char c : bytes) {
-    out += kHex[static_cast<unsigned char>(c) >> 4];
-    out += kHex[static_cast<unsigned char>(c) & 15];
-  }
-  return out;
-}
-
 std::string query_escape(std::string_view text) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
   std::string out;
   for (const char c : text) {
     if (unreserved(c)) {
@@ -322,8 +299,7 @@ std::string query_escape(std::string_view text) {
       out += '+';
     } else {
       out += '%';
-      out += kHex[static_cast<unsigned char>(c) >> 4];
-      out += kHex[static_cast<unsigned char>(c) & 15];
+      base::append_hex(out, c, base::kUpperHexDigits);
     }
   }
   return out;

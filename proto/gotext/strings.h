@@ -25,9 +25,7 @@ std::vector<std::string_view> split(std::string_view text, std::string_view sepa
 std::vector<char32_t> runes(std::string_view text);
 std::string from_runes(const std::vector<char32_t>& runes, std::size_t from, std::size_t to);
 
-std::string base64_encode(std::string_view bytes);
 // Error text: `illegal base64 data at input byte 4`.
 base::Result<std::string> base64_decode(std::string_view text);
-std::string hex_encode(std::string_view bytes);
 
 }  // namespace skald::gotext

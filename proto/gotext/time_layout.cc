@@ -4,6 +4,8 @@
 #include <array>
 #include <limits>
 
+#include "proto/gotext/quote.h"
+
 namespace skald::gotext {
 namespace {
 
@@ -202,23 +204,6 @@ int days_in(int month, std::int64_t year) {
   return month == 2 && is_leap(year) ? 29 : kDaysIn[month - 1];
 }
 
-std::string quoted(std::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x80 || byte < ' ') {
-      out += "\\x";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
-    } else {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-  }
-  return out += '"';
-}
-
 }  // namespace
 
 CivilTime civil_from_seconds(std::int64_t seconds) noexcept {
@@ -379,7 +364,7 @@ class TimeParser {
       const TimeLayout::Chunk& chunk = layout_.chunks_[i];
       if (!skip(chunk.literal)) return cannot_parse(value_, chunk.literal);
       if (chunk.element == kNone) {
-        if (!value_.empty()) return failed(": extra text: " + quoted(value_));
+        if (!value_.empty()) return failed(": extra text: " + time_quote(value_));
         break;
       }
       const std::string_view hold = value_;
@@ -395,12 +380,12 @@ class TimeParser {
 
  private:
   base::Status cannot_parse(std::string_view value, std::string_view element) const {
-    return base::invalid_argument("parsing time " + quoted(whole_) + " as " +
-                                  quoted(layout_.text_) + ": cannot parse " + quoted(value) +
-                                  " as " + quoted(element));
+    return base::invalid_argument("parsing time " + time_quote(whole_) + " as " +
+                                  time_quote(layout_.text_) + ": cannot parse " +
+                                  time_quote(value) + " as " + time_quote(element));
   }
   base::Status failed(const std::string& message) const {
-    return base::invalid_argument("parsing time " + quoted(whole_) + message);
+    return base::invalid_argument("parsing time " + time_quote(whole_) + message);
   }
 
   // Literal text; runs of spaces match runs of spaces.

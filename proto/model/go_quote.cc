@@ -1,15 +1,15 @@
 #include "proto/model/go_quote.h"
 
+#include "proto/base/text_code.h"
 #include "proto/base/utf8.h"
 #include "proto/model/labels.h"
 
 namespace skald::model {
 namespace {
 
-constexpr char kHex[] = "0123456789abcdef";
-
 void append_hex(std::string& out, char32_t value, int digits) {
-  for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4) out += kHex[(value >> shift) & 0xF];
+  for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4)
+    out += base::kHexDigits[(value >> shift) & 0xF];
 }
 
 int hex_value(char c) {

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <netdb.h>
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -19,6 +18,7 @@
 #include "proto/base/clock.h"
 #include "proto/base/unique_handle.h"
 #include "proto/net/http_core.h"
+#include "proto/net/ssl_error.h"
 
 namespace skald::net {
 namespace {
@@ -178,18 +178,12 @@ class PollListener final : public ByteListener {
         const int error = SSL_get_error(connection.tls.get(), n);
         connection.wants_write = error == SSL_ERROR_WANT_WRITE;
         if (connection.wants_write || error == SSL_ERROR_WANT_READ) return;
-        if (error == SSL_ERROR_SSL) sink_.on_failure(connection.number, "TLS: " + error_text());
+        if (error == SSL_ERROR_SSL) sink_.on_failure(connection.number, "TLS: " + ssl_error_text());
         return close(connection);
       }
       if (!sink_.on_bytes(connection.number, {buffer_.get(), static_cast<std::size_t>(n)}))
         return close(connection);
     } while (SSL_pending(connection.tls.get()) > 0);
-  }
-
-  static std::string error_text() {
-    char text[256];
-    ERR_error_string_n(ERR_get_error(), text, sizeof text);
-    return text;
   }
 
   void accept_all(std::int64_t now_ns) {

@@ -24,7 +24,9 @@
 #include <optional>
 
 #include "proto/base/clock.h"
+#include "proto/base/text_code.h"
 #include "proto/base/unique_handle.h"
+#include "proto/net/ssl_error.h"
 
 // Own sockets with poll(), because every wait must end at the deadline or at cancel(); the bytes
 // of the answer are parsed by Beast.
@@ -137,14 +139,6 @@ base::Result<Descriptor> connect_to(const HttpUrl& url, Waiter& waiter) {
     if (last.code() != base::Code::kUnavailable) break;
   }
   return last;
-}
-
-std::string ssl_error_text() {
-  char text[256] = "connection ended";
-  if (const unsigned long code = ::ERR_get_error(); code != 0)
-    ::ERR_error_string_n(code, text, sizeof text);
-  ::ERR_clear_error();
-  return text;
 }
 
 using SslContext = base::UniqueHandle<SSL_CTX, SSL_CTX_free>;
@@ -344,7 +338,7 @@ base::Result<std::string> request_head(const HttpRequest& request, const HttpUrl
   }
   if (!has_header(request, "User-Agent")) head += "\r\nUser-Agent: skald/0.1";
   if (!url.user_info.empty() && !has_header(request, "Authorization"))
-    head += "\r\nAuthorization: Basic " + base64_encode(url.user_info);
+    head += "\r\nAuthorization: Basic " + base::base64_encode(url.user_info);
   if (!request.body.empty() || request.method == "POST" || request.method == "PUT")
     head += "\r\nContent-Length: " + std::to_string(request.body.size());
   head += "\r\n\r\n";

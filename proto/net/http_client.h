@@ -75,6 +75,5 @@ base::Result<HttpUrl> parse_http_url(std::string_view url);
 
 // application/x-www-form-urlencoded component.
 std::string percent_encode(std::string_view text);
-std::string base64_encode(std::string_view bytes);
 
 }  // namespace skald::net

@@ -1,5 +1,7 @@
 #include "proto/net/http_client.h"
 
+#include "proto/base/text_code.h"
+
 namespace skald::net {
 namespace {
 
@@ -98,7 +100,6 @@ std::string_view HttpResponse::header(std::string_view lower_case_name) const {
 }
 
 std::string percent_encode(std::string_view text) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
   std::string out;
   out.reserve(text.size());
   for (const char c : text) {
@@ -108,25 +109,8 @@ std::string percent_encode(std::string_view text) {
       out.push_back(c);
     } else {
       out.push_back('%');
-      out.push_back(kHex[static_cast<unsigned char>(c) >> 4]);
-      out.push_back(kHex[static_cast<unsigned char>(c) & 15]);
+      base::append_hex(out, c, base::kUpperHexDigits);
     }
-  }
-  return out;
-}
-
-std::string base64_encode(std::string_view bytes) {
-  static constexpr char kAlphabet[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    unsigned value = 0;
-    const std::size_t count = bytes.size() - i < 3 ? bytes.size() - i : 3;
-    for (std::size_t j = 0; j < 3; ++j)
-      value = value << 8 | (j < count ? static_cast<unsigned char>(bytes[i + j]) : 0U);
-    for (std::size_t j = 0; j < 4; ++j)
-      out.push_back(j <= count ? kAlphabet[value >> (18 - 6 * j) & 63] : '=');
   }
   return out;
 }

@@ -1,5 +1,6 @@
 #include "proto/wire/line_time.h"
 
+#include <chrono>
 #include <cstring>
 
 #include "proto/base/clock.h"
@@ -11,26 +12,16 @@ constexpr std::size_t kShortest = 19;  // YYYY-MM-DDTHH:MM:SS
 
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
-// Two digits, or more than 99.
+// Two digits, or more than 99 (as a byte, which std::chrono keeps, still out of range).
 unsigned two(const char* at) noexcept {
   if (!is_digit(at[0]) || !is_digit(at[1])) return 1000;
   return static_cast<unsigned>((at[0] - '0') * 10 + (at[1] - '0'));
 }
 
-// Days since 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-std::int64_t days_from_civil(std::int64_t year, unsigned month, unsigned day) noexcept {
-  year -= month <= 2;
-  const std::int64_t era = year / 400;
-  const auto year_of_era = static_cast<unsigned>(year - era * 400);
-  const unsigned day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-  const unsigned day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-  return era * 146097 + static_cast<std::int64_t>(day_of_era) - 719468;
-}
-
-unsigned days_in_month(unsigned year, unsigned month) noexcept {
-  constexpr unsigned char kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-  const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-  return kDays[month - 1] + (month == 2 && leap ? 1U : 0U);
+// The separators of YYYY-MM-DDTHH:MM:SS.
+bool shaped(const char* at) noexcept {
+  return at[4] == '-' && at[7] == '-' && at[13] == ':' && at[16] == ':' &&
+         (at[10] == 'T' || at[10] == ' ' || at[10] == 't');
 }
 
 // The zone's offset in seconds; false: not a zone.
@@ -50,12 +41,13 @@ bool read_zone(std::string_view text, std::int64_t& offset_s) noexcept {
 std::optional<std::int64_t> read_line_time(std::string_view text) noexcept {
   if (text.size() < kShortest) return std::nullopt;
   const char* const at = text.data();
-  const unsigned year = two(at) * 100 + two(at + 2), month = two(at + 5), day = two(at + 8);
+  const unsigned year = two(at) * 100 + two(at + 2);
+  const std::chrono::year_month_day date{std::chrono::year(static_cast<int>(year)),
+                                         std::chrono::month(two(at + 5)),
+                                         std::chrono::day(two(at + 8))};
   const unsigned hour = two(at + 11), minute = two(at + 14), second = two(at + 17);
-  const bool shaped = at[4] == '-' && at[7] == '-' && at[13] == ':' && at[16] == ':' &&
-                      (at[10] == 'T' || at[10] == ' ' || at[10] == 't');
-  if (!shaped || year < 1970 || year > 2261 || month < 1 || month > 12 || hour > 23 ||
-      minute > 59 || second > 59 || day < 1 || day > days_in_month(year, month))
+  if (!shaped(at) || year < 1970 || year > 2261 || !date.ok() || hour > 23 || minute > 59 ||
+      second > 59)
     return std::nullopt;
   std::size_t end = kShortest;
   std::int64_t nanos = 0;
@@ -69,9 +61,9 @@ std::optional<std::int64_t> read_line_time(std::string_view text) noexcept {
   }
   std::int64_t offset_s = 0;
   if (!read_zone(text.substr(end), offset_s)) return std::nullopt;
-  const std::int64_t seconds = days_from_civil(year, month, day) * 86400 +
-                               static_cast<std::int64_t>(hour * 3600 + minute * 60 + second) -
-                               offset_s;
+  const std::int64_t seconds =
+      std::chrono::sys_seconds(std::chrono::sys_days(date)).time_since_epoch().count() +
+      static_cast<std::int64_t>(hour * 3600 + minute * 60 + second) - offset_s;
   if (seconds < 0) return std::nullopt;
   return seconds * base::kNsPerSecond + nanos;
 }
@@ -79,9 +71,7 @@ std::optional<std::int64_t> read_line_time(std::string_view text) noexcept {
 TimeForm time_form(std::string_view text) noexcept {
   if (text.size() < kShortest) return {};
   const char* const at = text.data();
-  if (at[4] != '-' || at[7] != '-' || at[13] != ':' || at[16] != ':' ||
-      (at[10] != 'T' && at[10] != ' ' && at[10] != 't'))
-    return {};
+  if (!shaped(at)) return {};
   TimeForm form{kShortest, base::kNsPerSecond, 0};
   if (kShortest + 1 < text.size() && (at[kShortest] == '.' || at[kShortest] == ',') &&
       is_digit(at[kShortest + 1])) {
@@ -114,22 +104,14 @@ bool TimeWriter::write(char* text, const TimeForm& form, std::int64_t time_ns) n
   if (seconds < 0) return false;
   const std::int64_t day = seconds / 86400;
   if (day != day_) {
-    // Inverse of days_from_civil, same source.
-    const std::int64_t shifted = day + 719468;
-    const std::int64_t era = shifted / 146097;
-    const std::int64_t of_era = shifted - era * 146097;
-    const std::int64_t year_of_era =
-        (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    const std::int64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    const std::int64_t march = (5 * of_year + 2) / 153;
-    const std::int64_t month = march < 10 ? march + 3 : march - 9;
-    const std::int64_t year = year_of_era + era * 400 + (month <= 2 ? 1 : 0);
+    const std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(day))};
+    const int year = static_cast<int>(date.year());
     if (year > 2261) return false;
     put_two(date_, year / 100);
     put_two(date_ + 2, year % 100);
     date_[4] = date_[7] = '-';
-    put_two(date_ + 5, month);
-    put_two(date_ + 8, of_year - (153 * march + 2) / 5 + 1);
+    put_two(date_ + 5, static_cast<unsigned>(date.month()));
+    put_two(date_ + 8, static_cast<unsigned>(date.day()));
     day_ = day;
   }
   std::memcpy(text, date_, sizeof date_);

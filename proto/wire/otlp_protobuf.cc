@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "proto/base/text_code.h"
 #include "proto/wire/otlp_builder.h"
 #include "proto/wire/otlp_value.h"
 #include "proto/wire/proto_reader.h"
@@ -58,7 +59,7 @@ base::Status read_value(std::string_view message, int depth, OtlpValue& out) {
     } else if (reader.is(5, kLengthDelimited) || reader.is(6, kLengthDelimited)) {
       SKALD_TRY(read_list(reader.bytes(), reader.field() == 6, depth, out));
     } else if (reader.is(7, kLengthDelimited)) {
-      out.text = otlp_base64(reader.bytes());
+      out.text = base::base64_encode(reader.bytes());
       out.kind = OtlpValue::Kind::kString;
     }
   }

@@ -4,40 +4,15 @@
 #include <charconv>
 #include <cmath>
 
+#include "proto/base/text_code.h"
+
 namespace skald::wire {
-namespace {
-
-void append_json_text(std::string& out, std::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  out.push_back('"');
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out.push_back('\\');
-      out.push_back(c);
-    } else if (c == '\n') {
-      out.append("\\n");
-    } else if (c == '\t') {
-      out.append("\\t");
-    } else if (c == '\r') {
-      out.append("\\r");
-    } else if (byte < 0x20) {
-      out.append("\\u00");
-      out.push_back(kHex[byte >> 4]);
-      out.push_back(kHex[byte & 15]);
-    } else {
-      out.push_back(c);
-    }
-  }
-  out.push_back('"');
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void OtlpValue::append_json(std::string& out) const {
   switch (kind) {
     case Kind::kEmpty: out.append("null"); return;
-    case Kind::kString: append_json_text(out, text); return;
+    case Kind::kString: base::append_json_string(out, text); return;
     case Kind::kToken: out.append(text); return;
     case Kind::kArray:
       out.push_back('[');
@@ -57,7 +32,7 @@ void OtlpValue::append_json(std::string& out) const {
   out.push_back('{');
   for (std::size_t i = 0; i < sorted.size(); ++i) {
     if (i > 0) out.push_back(',');
-    append_json_text(out, sorted[i]->first);
+    base::append_json_string(out, sorted[i]->first);
     out.push_back(':');
     sorted[i]->second.append_json(out);
   }
@@ -98,29 +73,8 @@ std::string otlp_double(double value) {
 }
 
 std::string otlp_hex(std::string_view bytes) {
-  static constexpr char kHex[] = "0123456789abcdef";
   if (bytes.find_first_not_of('\0') == std::string_view::npos) return {};  // all zero: none
-  std::string out;
-  for (const char c : bytes.substr(0, 64)) {
-    out.push_back(kHex[static_cast<unsigned char>(c) >> 4]);
-    out.push_back(kHex[static_cast<unsigned char>(c) & 15]);
-  }
-  return out;
-}
-
-std::string otlp_base64(std::string_view bytes) {
-  static constexpr char kDigits[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    unsigned block = 0;
-    const std::size_t count = std::min<std::size_t>(3, bytes.size() - i);
-    for (std::size_t k = 0; k < 3; ++k)
-      block = block << 8 | (k < count ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-    for (std::size_t k = 0; k < 4; ++k)
-      out.push_back(k <= count ? kDigits[block >> (18 - 6 * k) & 63] : '=');
-  }
-  return out;
+  return base::hex_encode(bytes.substr(0, 64));
 }
 
 }  // namespace skald::wire

@@ -36,6 +36,5 @@ struct OtlpItem {
 
 std::string otlp_double(double value);  // as Go's strconv writes 'f' with the shortest digits
 std::string otlp_hex(std::string_view bytes);
-std::string otlp_base64(std::string_view bytes);
 
 }  // namespace skald::wire

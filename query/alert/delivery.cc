@@ -9,6 +9,8 @@
 #include <mutex>
 #include <thread>
 
+#include "proto/base/text_code.h"
+
 namespace skald::query::alert {
 namespace {
 
@@ -197,8 +199,8 @@ void append_credentials(const Target& target,
                         std::vector<std::pair<std::string, std::string>>& headers) {
   for (const auto& header : target.headers) headers.push_back(header);
   if (!target.basic_user.empty() || !target.basic_password.empty()) {
-    headers.emplace_back("Authorization", "Basic " + net::base64_encode(target.basic_user + ":" +
-                                                                        target.basic_password));
+    headers.emplace_back("Authorization", "Basic " + base::base64_encode(target.basic_user + ":" +
+                                                                         target.basic_password));
   } else if (!target.bearer_token.empty()) {
     headers.emplace_back("Authorization", target.authorization_type + " " + target.bearer_token);
   }

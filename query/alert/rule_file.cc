@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <set>
 
+#include "proto/base/text_code.h"
 #include "proto/base/utf8.h"
 #include "proto/gotext/duration.h"
 #include "proto/gotext/functions.h"
@@ -257,7 +258,6 @@ void append_scalar(std::string& out, std::string_view text) {
     out += text;
     return;
   }
-  static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
   for (const char c : base::to_valid_utf8(text)) {
     const auto byte = static_cast<unsigned char>(c);
@@ -270,8 +270,7 @@ void append_scalar(std::string& out, std::string_view text) {
       out += "\\t";
     } else if (byte < 0x20 || byte == 0x7F) {
       out += "\\x";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
+      base::append_hex(out, c);
     } else {
       out += c;
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "proto/base/text_code.h"
 #include "proto/gotext/strings.h"
 #include "proto/net/url.h"
 #include "query/alert/limits.h"
@@ -11,7 +12,6 @@ namespace {
 
 // Everything but letters, digits, '_', '-' and inner dots as %XX: one file name per namespace.
 std::string file_name(std::string_view name) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
   std::string out;
   for (const char c : name) {
     const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
@@ -20,8 +20,7 @@ std::string file_name(std::string_view name) {
       out += c;
     } else {
       out += '%';
-      out += kHex[static_cast<unsigned char>(c) >> 4];
-      out += kHex[static_cast<unsigned char>(c) & 15];
+      base::append_hex(out, c, base::kUpperHexDigits);
     }
   }
   return out;

@@ -10,6 +10,8 @@
 #include <mutex>
 #include <unordered_set>
 
+#include "proto/base/text_code.h"
+
 namespace skald::query::api {
 namespace {
 
@@ -71,15 +73,7 @@ base::Result<unsigned> parse_scope(std::string_view name) {
                                 "' is none of push, query, rules, admin");
 }
 
-std::string sha256_hex(std::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string out;
-  for (const char c : sha256(text)) {
-    out.push_back(kHex[static_cast<unsigned char>(c) >> 4]);
-    out.push_back(kHex[static_cast<unsigned char>(c) & 15]);
-  }
-  return out;
-}
+std::string sha256_hex(std::string_view text) { return base::hex_encode(sha256(text)); }
 
 bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;

@@ -7,62 +7,7 @@
 #include "proto/base/utf8.h"
 
 namespace skald::query::api {
-namespace {
-
-// 0: as it is; 1: needs \uXXXX; 2: part of a multi-byte rune; else the letter after the backslash.
-constexpr std::array<char, 256> kEscapes = [] {
-  std::array<char, 256> table{};
-  for (int c = 0; c < 32; ++c) table[c] = 1;
-  table['"'] = '"';
-  table['\\'] = '\\';
-  table['\n'] = 'n';
-  table['\r'] = 'r';
-  table['\t'] = 't';
-  table[127] = 0;
-  for (int c = 128; c < 256; ++c) table[c] = 2;
-  return table;
-}();
-
-// Appends one multi-byte rune at `at` and returns its width.
-std::size_t append_rune_at(std::string& out, std::string_view text, std::size_t at) {
-  const base::Rune rune = base::decode_rune(text.substr(at));
-  if (rune.valid)
-    out.append(text.substr(at, rune.width));
-  else
-    out.append("\xEF\xBF\xBD");
-  return rune.width;
-}
-
-}  // namespace
-
-void append_json_string(std::string& out, std::string_view text) {
-  out.push_back('"');
-  std::size_t run = 0;
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const char escape = kEscapes[static_cast<unsigned char>(text[at])];
-    if (escape == 0) {
-      ++at;
-      continue;
-    }
-    out.append(text.data() + run, at - run);
-    if (escape == 2) {
-      at += append_rune_at(out, text, at);
-    } else if (escape == 1) {
-      static constexpr char kHex[] = "0123456789abcdef";
-      const auto c = static_cast<unsigned char>(text[at++]);
-      out.append("\\u00").push_back(kHex[c >> 4]);
-      out.push_back(kHex[c & 15]);
-    } else {
-      out.push_back('\\');
-      out.push_back(escape);
-      ++at;
-    }
-    run = at;
-  }
-  out.append(text.data() + run, at - run);
-  out.push_back('"');
-}
+namespace {}  // namespace
 
 void append_json_labels(std::string& out, const model::Labels& labels) {
   out.push_back('{');

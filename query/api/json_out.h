@@ -1,17 +1,17 @@
 #pragma once
-// Writing JSON answers: appends to a string. Text is escaped as JSON wants and any invalid UTF-8
-// becomes U+FFFD, because one bad byte would make a client refuse the whole answer.
+// Writing JSON answers: appends to a string.
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "proto/base/text_code.h"
 #include "proto/model/labels.h"
 
 namespace skald::query::api {
 
-void append_json_string(std::string& out, std::string_view text);  // with the quotes
+using base::append_json_string;
 void append_json_labels(std::string& out, const model::Labels& labels);
 void append_json_strings(std::string& out, const std::vector<std::string>& texts);
 void append_integer(std::string& out, std::int64_t value);

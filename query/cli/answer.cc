@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "proto/base/text_code.h"
 #include "proto/gotext/time_layout.h"
 
 namespace skald::query::cli {
@@ -69,38 +70,15 @@ base::Status add_streams(const element& list, Answer& answer) {
   return {};
 }
 
-void add_json_string(std::string& out, std::string_view text) {
-  out += '"';
-  for (const char c : text) {
-    switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20) {
-          static constexpr char kHex[] = "0123456789abcdef";
-          out += "\\u00";
-          out += kHex[static_cast<unsigned char>(c) >> 4];
-          out += kHex[static_cast<unsigned char>(c) & 15U];
-        } else {
-          out += c;
-        }
-    }
-  }
-  out += '"';
-}
-
 void add_json_labels(std::string& out, const model::Labels& labels) {
   out += '{';
   bool first = true;
   for (const auto& [name, value] : labels) {
     if (!first) out += ',';
     first = false;
-    add_json_string(out, name);
+    base::append_json_string(out, name);
     out += ':';
-    add_json_string(out, value);
+    base::append_json_string(out, value);
   }
   out += '}';
 }
@@ -212,7 +190,7 @@ void append_entry_text(std::string& out, const Options& options, const model::La
       out += ',';
     }
     out += "\"line\":";
-    add_json_string(out, line);
+    base::append_json_string(out, line);
     out += ",\"timestamp\":\"" + time + "\"}\n";
     return;
   }

@@ -1,24 +1,9 @@
 #include "query/cli/client.h"
 
+#include "proto/base/text_code.h"
+
 namespace skald::query::cli {
 namespace {
-
-std::string base64(std::string_view bytes) {
-  static constexpr char kDigits[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t left = std::min<std::size_t>(3, bytes.size() - i);
-    std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k) {
-      group = group << 8 | (k < left ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-    }
-    for (std::size_t k = 0; k < 4; ++k) {
-      out += k <= left ? kDigits[group >> (18 - 6 * k) & 63U] : '=';
-    }
-  }
-  return out;
-}
 
 base::Status status_of(const net::HttpResponse& response, std::string_view url) {
   std::string text = "the server answered " + std::to_string(response.status);
@@ -49,7 +34,7 @@ Parameters identity_headers(const Options& options) {
     headers.emplace_back("Authorization", "Bearer " + options.bearer_token);
   } else if (!options.username.empty()) {
     headers.emplace_back("Authorization",
-                         "Basic " + base64(options.username + ":" + options.password));
+                         "Basic " + base::base64_encode(options.username + ":" + options.password));
   }
   return headers;
 }

@@ -2,11 +2,12 @@
 
 #include <charconv>
 
+#include "proto/base/text_code.h"
+
 namespace skald::store::catalog {
 namespace {
 
 constexpr std::int64_t kDayNs = 24LL * 3600 * 1'000'000'000;
-constexpr char kHex[] = "0123456789abcdef";
 
 bool plain(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -15,7 +16,8 @@ bool plain(char c) noexcept {
 
 std::string hex16(std::uint64_t value) {
   std::string out(16, '0');
-  for (int i = 15; i >= 0; --i, value >>= 4) out[static_cast<std::size_t>(i)] = kHex[value & 15];
+  for (int i = 15; i >= 0; --i, value >>= 4)
+    out[static_cast<std::size_t>(i)] = base::kHexDigits[value & 15];
   return out;
 }
 
@@ -38,8 +40,7 @@ std::string escape_tenant(std::string_view tenant) {
       out.push_back(c);
     } else {
       out.push_back('%');
-      out.push_back(kHex[static_cast<unsigned char>(c) >> 4]);
-      out.push_back(kHex[static_cast<unsigned char>(c) & 15]);
+      base::append_hex(out, c);
     }
   }
   return out;

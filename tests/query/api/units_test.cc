@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "proto/base/text_code.h"
 #include "proto/net/http_client.h"
 #include "query/api/auth.h"
 #include "query/api/field_detect.h"
@@ -218,7 +219,7 @@ TEST(Authenticator, ChecksArgon2AndBcryptHashes) {
   Authenticator authenticator;
   const auto check = [&](const std::string& credentials) {
     net::ServerRequest request;
-    request.headers.emplace_back("authorization", "Basic " + net::base64_encode(credentials));
+    request.headers.emplace_back("authorization", "Basic " + base::base64_encode(credentials));
     return authenticator.check(settings, request, kQuery, {"t"}).code();
   };
   for (const std::string name : {"argon2", "bcrypt"}) {
