@@ -95,6 +95,26 @@ struct BlockPass::Impl {
     return shape.kind == store::Shape::Kind::kJson && (parsed == Parsed::kJson || shape.plain);
   }
 
+  // Whether `| unpack` leaves every row as it is: a JSON object without an "_entry".
+  bool unpacks_nothing() const {
+    const store::Shape& shape = block.shape();
+    if (shape.kind != store::Shape::Kind::kJson || !shape.plain) return false;
+    return std::none_of(shape.fields.begin(), shape.fields.end(), [](const store::Field& field) {
+      const std::string& key = field.path.front().key;
+      return key == "_entry" || key.find('\\') != std::string::npos;
+    });
+  }
+
+  // For the row engine. Lines without the values that conditions ask for are not.
+  base::Result<Outcome> candidates(store::Selection& selection) {
+    for (const Pushdown::Impl::Needle& needle : plan.needles) {
+      if (selection.none()) break;
+      if (!block.may_have_metadata(needle.label))
+        SKALD_TRY(block.filter_lines(needle.lines, selection));
+    }
+    return Outcome::kCandidates;
+  }
+
   Source resolve(const std::string& name, Parsed parsed) const {
     const InStreams streams = plan.presence.at(name);
     const InStreams sets = in_metadata(name);
@@ -276,6 +296,7 @@ struct BlockPass::Impl {
   bool decidable() const {
     if (!plan.complete) return false;
     if (!parses_cleanly(plan.parsed)) return false;
+    if (plan.unpacks && !unpacks_nothing()) return false;
     if (!metadata_usable) return false;
     // Ungrouped series carry the metadata.
     return plan.needs->grouped || !block.has_metadata();
@@ -431,17 +452,18 @@ base::Result<BlockPass::Outcome> BlockPass::filter(store::Selection& selection) 
   }
   if (selection.none()) return Outcome::kDecided;
   SKALD_TRY(impl_->load_metadata());
-  if (!impl_->metadata_usable) return Outcome::kCandidates;
+  if (!impl_->metadata_usable) return impl_->candidates(selection);
   for (const Pushdown::Impl::Step& step : impl_->plan.steps) {
+    if (step.unpacked && !impl_->unpacks_nothing()) return impl_->candidates(selection);
     SKALD_TRY_ASSIGN(const bool sure, impl_->apply(*step.filter, step.parsed, selection));
     // Filters behind it may depend on the error label that this one would set.
-    if (!sure) return Outcome::kCandidates;
+    if (!sure) return impl_->candidates(selection);
     if (selection.none()) return Outcome::kDecided;
   }
-  if (!impl_->decidable()) return Outcome::kCandidates;
+  if (!impl_->decidable()) return impl_->candidates(selection);
   for (const std::string& name : impl_->plan.needs->by)
     if (impl_->resolve(name, impl_->plan.parsed).kind == Impl::Source::Kind::kUnknown)
-      return Outcome::kCandidates;
+      return impl_->candidates(selection);
   return Outcome::kDecided;
 }
 

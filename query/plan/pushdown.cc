@@ -55,11 +55,20 @@ Pushdown::Impl::Impl(const logql::Pipeline& pipeline, const LineFilterPlan& filt
     complete = false;  // a log query shows all labels: lines are needed
   else
     add_needs();
+  add_needles(pipeline);
 }
 
 void Pushdown::Impl::add_stage(const logql::Pipeline& pipeline, std::size_t i) {
   const logql::Stage& stage = pipeline[i];
-  if (std::holds_alternative<logql::LineFilters>(stage)) return;
+  if (std::holds_alternative<logql::LineFilters>(stage)) {
+    // `unpack` ends the filters that the plan was given.
+    complete = !unpacks;
+    return;
+  }
+  if (std::holds_alternative<logql::UnpackParser>(stage)) {
+    unpacks = true;
+    return;
+  }
   if (std::holds_alternative<logql::JsonParser>(stage)) {
     // Names that the first parser has found are not for the second.
     if (parsed == Parsed::kPaths) complete = false;
@@ -67,7 +76,7 @@ void Pushdown::Impl::add_stage(const logql::Pipeline& pipeline, std::size_t i) {
   } else if (const auto* expressions = std::get_if<logql::JsonExpressions>(&stage)) {
     add_paths(*expressions);
   } else if (const auto* filter = std::get_if<logql::LabelFilterStage>(&stage)) {
-    steps.push_back({filter->filter, parsed});
+    steps.push_back({filter->filter, parsed, unpacks});
     note_leaves(*filter->filter);
   } else if (const auto* drop = std::get_if<logql::DropLabels>(&stage)) {
     // Which labels are left matters to a log query and to ungrouped series.
@@ -115,7 +124,7 @@ void Pushdown::Impl::add_needs() {
     note_name(needs->unwrap->label);
     // Behind a stage that is not understood, labels may come from anywhere.
     for (const auto& filter : needs->unwrap->post_filters) {
-      if (complete) steps.push_back({filter, parsed});
+      if (complete) steps.push_back({filter, parsed, unpacks});
       note_leaves(*filter);
     }
     if (std::find(needs->by.begin(), needs->by.end(), needs->unwrap->label) != needs->by.end())

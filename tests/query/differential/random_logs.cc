@@ -35,8 +35,8 @@ std::string json_scalar(Random& random) {
 }
 
 std::string json_line(Random& random, std::uint32_t broken_percent) {
-  static const Strings kKeys{"level", "status", "duration",        "user",    "path", "a.b",
-                             "1st",   "event",  "level_extracted", "trace_id"};
+  static const Strings kKeys{"level", "status", "duration",        "user",     "path",  "a.b",
+                             "1st",   "event",  "level_extracted", "trace_id", "_entry"};
   const std::string colon = random.chance(70) ? ": " : ":";
   const std::string comma = random.chance(70) ? ", " : ",";
   std::string line = "{";
@@ -162,7 +162,11 @@ std::string pipeline(Random& random) {
                                   " | json | logfmt",
                                   " | json tag=\"pool.tag\", level, d=\"duration\"",
                                   " | json | json status, pool",
-                                  " | logfmt --strict"};
+                                  " | logfmt --strict",
+                                  " | unpack",
+                                  " | unpack | json",
+                                  " | regexp `\"event\": ?\"(?P<event>[a-z]+)\"`",
+                                  " | pattern `<_>\"user\": \"<user>\"<_>`"};
     out += random.pick(kParsers);
   }
   for (std::uint32_t n = random.below(3); n > 0; --n) out += " | " + label_condition(random);
