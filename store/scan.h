@@ -243,12 +243,23 @@ class BlockVisitor {
   virtual bool wants(model::TimestampNs /*min_ns*/, model::TimestampNs /*max_ns*/) { return true; }
 };
 
+// The memory that the blocks of a scan may decode into. Thread-safe.
+class ScanMemory {
+ public:
+  virtual ~ScanMemory() = default;
+  // Asked before `bytes` are allocated. False: they are too many; nothing was taken, and the read
+  // that wants them fails with kResourceExhausted.
+  virtual bool take(std::uint64_t bytes) noexcept = 0;
+  virtual void give_back(std::uint64_t bytes) noexcept = 0;
+};
+
 struct ScanOptions {
   unsigned workers = 1;
   model::Direction direction = model::Direction::kBackward;  // order in which blocks are offered
   std::int64_t deadline_monotonic_ns = 0;                    // 0: none
   const base::Clock* clock = nullptr;                        // the deadline's; null: the system's
   const std::atomic<bool>* cancelled = nullptr;              // checked before each block
+  ScanMemory* memory = nullptr;                              // null: as much as it takes
 };
 
 // Parts stay on disk and the head stays readable while a Scan lives.

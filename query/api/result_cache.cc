@@ -60,8 +60,7 @@ base::Status wait_for_turn(std::unique_lock<std::timed_mutex>& turn, const Query
   const auto deadline =
       std::chrono::steady_clock::now() + std::chrono::nanoseconds(request.timeout_ns);
   while (!turn.try_lock_for(kLook)) {
-    if (request.cancelled != nullptr && request.cancelled->load(std::memory_order_relaxed))
-      return base::cancelled("the query was cancelled");
+    if (request.abandoned()) return base::cancelled("the query was cancelled");
     if (std::chrono::steady_clock::now() > deadline)
       return base::deadline_exceeded(
           "request timed out, decrease the duration of the request or add more label "

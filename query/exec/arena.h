@@ -1,16 +1,29 @@
 #pragma once
 // Memory for what one row's stages build: values unescaped, lines formatted, names changed. All of
-// it goes at once with reset().
+// it goes at once with reset(). It is taken from the query's: once that refuses, `refused()` says
+// so until reset(), and whoever builds in a loop stops. So it is over by one value at most.
 
+#include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <string_view>
 #include <vector>
 
+#include "store/scan.h"
+
 namespace skald::query {
 
 class Arena {
  public:
+  // `memory` outlives it; null: as much as it takes.
+  explicit Arena(store::ScanMemory* memory = nullptr) : memory_(memory) {}
+  ~Arena() { give_back(taken_); }
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  bool refused() const noexcept { return refused_; }
+
   char* allocate(std::size_t size) {
     if (size > left_) grow(size);
     char* out = at_;
@@ -36,7 +49,11 @@ class Arena {
     left_ += unused;
   }
   void reset() {
-    if (blocks_.size() > 1) blocks_.resize(1);
+    refused_ = false;
+    if (blocks_.size() > 1) {
+      blocks_.resize(1);
+      give_back(taken_ - std::min<std::uint64_t>(taken_, kBlock));
+    }
     at_ = blocks_.empty() ? nullptr : blocks_[0].get();
     left_ = blocks_.empty() ? 0 : kBlock;
   }
@@ -45,18 +62,28 @@ class Arena {
   static constexpr std::size_t kBlock = 64U << 10;
   void grow(std::size_t size) {
     // The first block has the standard size, so that reset() knows it.
-    if (blocks_.empty()) {
-      blocks_.push_back(std::make_unique_for_overwrite<char[]>(kBlock));
-      at_ = blocks_[0].get();
-      left_ = kBlock;
-      if (size <= left_) return;
+    if (blocks_.empty()) add_block(kBlock);
+    if (size > left_) add_block(std::max(size, kBlock));
+  }
+  void add_block(std::size_t size) {
+    if (memory_ != nullptr) {
+      if (memory_->take(size))
+        taken_ += size;
+      else
+        refused_ = true;
     }
-    const std::size_t block = size > kBlock ? size : kBlock;
-    blocks_.push_back(std::make_unique_for_overwrite<char[]>(block));
+    blocks_.push_back(std::make_unique_for_overwrite<char[]>(size));
     at_ = blocks_.back().get();
-    left_ = block;
+    left_ = size;
+  }
+  void give_back(std::uint64_t bytes) {
+    if (memory_ != nullptr) memory_->give_back(bytes);
+    taken_ -= bytes;
   }
 
+  store::ScanMemory* const memory_;
+  std::uint64_t taken_ = 0;
+  bool refused_ = false;
   std::vector<std::unique_ptr<char[]>> blocks_;
   char* at_ = nullptr;
   std::size_t left_ = 0;

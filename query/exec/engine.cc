@@ -57,11 +57,21 @@ bool contains_sort(const Expr& expr) {
 }
 
 // Series of points in milliseconds, sorted by labels.
-std::vector<Series> to_series(const Steps& steps, StepMatrix matrix, bool keep_order) {
+base::Result<std::vector<Series>> to_series(QueryContext& context, const Steps& steps,
+                                            StepMatrix matrix, bool keep_order) {
   std::vector<Series> out;
+  context.charge(matrix.size() * sizeof(Series));
+  SKALD_TRY(context.check());
   out.reserve(matrix.size());
   for (StepSeries& from : matrix) {
     Series series;
+    std::size_t samples_count = 0;
+    for (const std::uint64_t word : from.present)
+      samples_count += static_cast<std::size_t>(__builtin_popcountll(word));
+    context.charge(samples_count * sizeof(Sample));
+    SKALD_TRY(context.check());
+    series.samples.reserve(samples_count);
+    context.release(from.values.size() * sizeof(double));
     series.labels = std::move(from.labels);
     for (std::uint32_t k = 0; k < steps.count; ++k)
       if (from.has(k)) series.samples.push_back({steps.at(k) / base::kNsPerMs, from.values[k]});
@@ -91,13 +101,15 @@ base::Status run_metric(store::Store& store, QueryContext& context, const Expr& 
     }
     StepMatrix out(1, StepSeries({}, steps.count));
     for (std::uint32_t k = 0; k < steps.count; ++k) out[0].set(k, literal->value);
-    result.data = Matrix{to_series(steps, std::move(out), false)};
+    SKALD_TRY_ASSIGN(std::vector<Series> series, to_series(context, steps, std::move(out), false));
+    result.data = Matrix{std::move(series)};
     return {};
   }
   const Evaluation evaluation{store, context, steps, result};
   SKALD_TRY_ASSIGN(StepMatrix matrix, evaluate(evaluation, expr));
   SKALD_TRY(context.check());
-  std::vector<Series> series = to_series(steps, std::move(matrix), instant && contains_sort(expr));
+  SKALD_TRY_ASSIGN(std::vector<Series> series,
+                   to_series(context, steps, std::move(matrix), instant && contains_sort(expr)));
   result.stats.entries_returned = series.size();
   if (instant)
     result.data = Vector{std::move(series)};

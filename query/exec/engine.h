@@ -30,6 +30,13 @@ struct QueryRequest {
   model::Direction direction = model::Direction::kBackward;
   std::int64_t timeout_ns = 60 * base::kNsPerSecond;
   const std::atomic<bool>* cancelled = nullptr;
+  // Others who wait for the answer; as long as there are any, `cancelled` is not heeded.
+  const std::atomic<std::uint32_t>* others = nullptr;
+
+  bool abandoned() const noexcept {
+    return cancelled != nullptr && cancelled->load(std::memory_order_relaxed) &&
+           (others == nullptr || others->load(std::memory_order_relaxed) == 0);
+  }
 };
 
 struct LogEntry {

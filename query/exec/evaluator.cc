@@ -3,6 +3,7 @@
 #include <re2/re2.h>
 
 #include "proto/gotext/number.h"
+#include "query/exec/limits.h"
 #include "query/exec/range_query.h"
 #include "query/logql/regex.h"
 
@@ -156,13 +157,15 @@ base::Result<StepMatrix> evaluate_range(const Evaluation& evaluation,
 }
 
 // Go's Regexp.Expand: $1, ${1}, $name, ${name}, $$. A name is as long as it can be.
-std::string expand(std::string_view format, const re2::RE2& regex,
-                   const std::vector<re2::StringPiece>& groups) {
+base::Result<std::string> expand(std::string_view format, const re2::RE2& regex,
+                                 const std::vector<re2::StringPiece>& groups) {
   const auto word = [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
   };
   std::string out;
   while (!format.empty()) {
+    if (out.size() > kFormatOutputMax)
+      return base::resource_exhausted("label_replace: a value is longer than 4 MiB");
     const std::size_t dollar = format.find('$');
     out += format.substr(0, dollar);
     if (dollar == std::string_view::npos) break;
@@ -225,7 +228,8 @@ base::Result<StepMatrix> evaluate_binary(const Evaluation& evaluation, const log
 
 }  // namespace
 
-base::Result<StepMatrix> replace_label(const logql::LabelReplace& expr, StepMatrix input) {
+base::Result<StepMatrix> replace_label(QueryContext& context, const logql::LabelReplace& expr,
+                                       StepMatrix input) {
   SKALD_TRY_ASSIGN(const auto regex, logql::compile_regex(expr.regex, true));
   const int count = regex->NumberOfCapturingGroups() + 1;
   std::vector<re2::StringPiece> groups(static_cast<std::size_t>(count));
@@ -233,7 +237,9 @@ base::Result<StepMatrix> replace_label(const logql::LabelReplace& expr, StepMatr
     const std::string source(series.labels.get(expr.source));
     if (!regex->Match(source, 0, source.size(), re2::RE2::UNANCHORED, groups.data(), count))
       continue;
-    const std::string value = expand(expr.replacement, *regex, groups);
+    SKALD_TRY_ASSIGN(const std::string value, expand(expr.replacement, *regex, groups));
+    context.charge(value.size());
+    SKALD_TRY(context.check());
     series.labels = model::Labels::from_pairs(series.labels.pairs());
     series.labels.erase(expr.destination);
     if (!value.empty()) series.labels.set(expr.destination, value);
@@ -249,7 +255,7 @@ base::Result<StepMatrix> evaluate(const Evaluation& evaluation, const logql::Exp
   if (const auto* binary = expr.as<logql::Binary>()) return evaluate_binary(evaluation, *binary);
   if (const auto* replace = expr.as<logql::LabelReplace>()) {
     SKALD_TRY_ASSIGN(StepMatrix input, evaluate(evaluation, *replace->inner));
-    return replace_label(*replace, std::move(input));
+    return replace_label(evaluation.context, *replace, std::move(input));
   }
   if (const auto* vector = expr.as<logql::VectorLiteral>()) {
     StepMatrix out(1, StepSeries({}, evaluation.steps.count));

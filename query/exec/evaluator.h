@@ -27,6 +27,7 @@ base::Result<StepMatrix> combine(const Evaluation& evaluation, const logql::Bina
                                  StepMatrix left, StepMatrix right);
 StepMatrix combine_with_literal(const logql::Binary& expr, StepMatrix input, double literal,
                                 bool literal_left);
-base::Result<StepMatrix> replace_label(const logql::LabelReplace& expr, StepMatrix input);
+base::Result<StepMatrix> replace_label(QueryContext& context, const logql::LabelReplace& expr,
+                                       StepMatrix input);
 
 }  // namespace skald::query

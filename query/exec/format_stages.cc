@@ -128,6 +128,7 @@ class LabelFormatStage final : public Stage {
     std::optional<FrozenLabels> labels;
     std::string out;
     for (const Item& item : items_) {
+      if (row.arena.refused()) return false;
       if (!item.value) {
         const Row::Found found = row.get(item.source);
         if (!found.ok) continue;

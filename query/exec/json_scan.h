@@ -88,6 +88,7 @@ Error for_each_member(std::string_view data, Arena& arena, Visit&& visit) {
     at = next_token(data, end);
     if (at == npos || data[at] != ':') return kMalformedJson;
     ++at;
+    if (arena.refused()) return kStopRefused;
     const Value value = read_value(data.substr(at));
     if (value.error != nullptr) return value.error;
     if (const Error error = visit(key, value); error != nullptr) return error;

@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 
+#include "query/exec/held_bytes.h"
 #include "query/exec/limits.h"
 #include "query/exec/metered_block.h"
 #include "query/exec/scan_support.h"
@@ -88,7 +89,7 @@ class LogVisitor final : public store::BlockVisitor {
         best_(best),
         pushdown_(pipeline.order, pipeline.filters, nullptr, streams),
         forward_(context.request.direction == model::Direction::kForward) {
-    for (unsigned i = 0; i < workers; ++i) rows_.push_back(std::make_unique<Row>(hints));
+    for (unsigned i = 0; i < workers; ++i) rows_.push_back(std::make_unique<Row>(hints, &context));
   }
 
   bool wants(model::TimestampNs min_ns, model::TimestampNs max_ns) override {
@@ -147,7 +148,10 @@ class LogVisitor final : public store::BlockVisitor {
       bytes += line.size();
       row.start(times[r], line, streams_[streams[r]].labels,
                 metadata.empty() ? nullptr : &metadata[index]);
-      if (!run_stages(pipeline_.stages, row)) return;
+      if (!run_stages(pipeline_.stages, row)) {
+        if (row.arena.refused()) status = context_.check();
+        return;
+      }
       ++context_.lines_kept;
       take(row, {times[r], streams[r], ranks.empty() ? 0 : ranks[r], block.sequence(), r});
     });
@@ -170,10 +174,10 @@ class LogVisitor final : public store::BlockVisitor {
     hit.entry.metadata = to_labels(views);
     row.collect(Category::kParsed, views);
     hit.entry.parsed = to_labels(views);
-    hit.bytes = sizeof(Hit) + row.line.size();
+    // Twice, because hits lie in a vector that doubles.
+    hit.bytes = 2 * sizeof(Hit) + row.line.size();
     for (const model::Labels* labels : {&hit.stream, &hit.entry.metadata, &hit.entry.parsed})
-      for (const auto& [name, value] : *labels)
-        hit.bytes += sizeof(model::Labels::Pair) + name.size() + value.size();
+      hit.bytes += held_bytes(*labels);
     best_.offer(std::move(hit));
   }
 

@@ -232,7 +232,7 @@ class LogfmtStage final : public Stage {
   bool process(Row& row) const override {
     if (row.no_labels()) return true;
     Decoder decoder(row.line, row.arena);
-    while (!decoder.at_end()) {
+    while (!decoder.at_end() && !row.arena.refused()) {
       if (!decoder.scan() || (strict_ && !decoder.unescape())) {
         if (strict_) break;
         continue;
@@ -276,7 +276,7 @@ class LogfmtExpressionsStage final : public Stage {
       if (!row.base_has(item.name) && !row.in_category(item.name, Category::kMetadata))
         row.set(Category::kParsed, item.name, {});
     Decoder decoder(row.line, row.arena);
-    while (!decoder.at_end()) {
+    while (!decoder.at_end() && !row.arena.refused()) {
       if (!decoder.scan() || !decoder.unescape()) {
         if (strict_) break;
         continue;

@@ -2,14 +2,14 @@
 
 #include <utility>
 
+#include "query/exec/held_bytes.h"
+
 namespace skald::query {
 namespace {
 
 std::uint64_t bytes_of(const std::vector<model::Labels>& sets) {
   std::uint64_t bytes = sets.size() * sizeof(model::Labels);
-  for (const model::Labels& set : sets)
-    for (const auto& [name, value] : set)
-      bytes += sizeof(model::Labels::Pair) + name.size() + value.size();
+  for (const model::Labels& set : sets) bytes += held_bytes(set);
   return bytes;
 }
 
@@ -22,18 +22,10 @@ std::uint64_t bytes_of(const store::TextColumn& column) {
   return bytes;
 }
 
-template <typename Read>
-auto MeteredBlock::paged(const Read& read) {
-  const auto decoded = [&]() -> std::uint64_t {
-    return context_.scan_stats == nullptr ? 0 : context_.scan_stats->bytes_decoded.load();
-  };
-  // The counter is the scan's: what other workers decode meanwhile counts twice.
-  const std::uint64_t before = decoded();
-  auto out = read();
-  const std::uint64_t pages = decoded() - before;
-  context_.charge(pages);
-  kept_ += pages;
-  return out;
+template <typename Outcome>
+Outcome MeteredBlock::told(Outcome outcome) const {
+  if (!outcome.ok()) SKALD_TRY(context_.check_memory());
+  return outcome;
 }
 
 base::Status MeteredBlock::keep(std::uint64_t bytes) {
@@ -52,33 +44,33 @@ base::Result<std::span<const T>> MeteredBlock::keep_once(base::Result<std::span<
 }
 
 base::Result<store::Selection> MeteredBlock::select() {
-  auto selection = paged([&] { return block_.select(); });
+  auto selection = told(block_.select());
   if (selection.ok()) SKALD_TRY(keep(0));
   return selection;
 }
 
 base::Result<std::span<const model::TimestampNs>> MeteredBlock::timestamps() {
-  return keep_once(paged([&] { return block_.timestamps(); }), times_kept_);
+  return keep_once(told(block_.timestamps()), times_kept_);
 }
 base::Result<std::span<const std::uint32_t>> MeteredBlock::streams() {
-  return keep_once(paged([&] { return block_.streams(); }), streams_kept_);
+  return keep_once(told(block_.streams()), streams_kept_);
 }
 base::Result<std::span<const std::uint32_t>> MeteredBlock::ranks() {
-  return keep_once(paged([&] { return block_.ranks(); }), ranks_kept_);
+  return keep_once(told(block_.ranks()), ranks_kept_);
 }
 base::Result<std::span<const std::uint32_t>> MeteredBlock::line_sizes() {
-  return keep_once(paged([&] { return block_.line_sizes(); }), sizes_kept_);
+  return keep_once(told(block_.line_sizes()), sizes_kept_);
 }
 
 base::Status MeteredBlock::filter_lines(const store::LineFilter& filter,
                                         store::Selection& selection) {
-  SKALD_TRY(paged([&] { return block_.filter_lines(filter, selection); }));
+  SKALD_TRY(told(block_.filter_lines(filter, selection)));
   return keep(0);
 }
 
 base::Status MeteredBlock::read_lines(const store::Selection& selection, store::TextColumn& out) {
   context_.release(std::exchange(lines_, 0));
-  SKALD_TRY(paged([&] { return block_.read_lines(selection, out); }));
+  SKALD_TRY(told(block_.read_lines(selection, out)));
   lines_ = bytes_of(out);
   context_.charge(lines_);
   return keep(0);
@@ -86,33 +78,33 @@ base::Status MeteredBlock::read_lines(const store::Selection& selection, store::
 
 base::Status MeteredBlock::filter_field(std::size_t field, const store::ValuePredicate& predicate,
                                         store::Selection& selection) {
-  SKALD_TRY(paged([&] { return block_.filter_field(field, predicate, selection); }));
+  SKALD_TRY(told(block_.filter_field(field, predicate, selection)));
   return keep(0);
 }
 
 base::Status MeteredBlock::read_text(std::size_t field, const store::Selection& selection,
                                      store::TextColumn& out) {
-  SKALD_TRY(paged([&] { return block_.read_text(field, selection, out); }));
+  SKALD_TRY(told(block_.read_text(field, selection, out)));
   return keep(bytes_of(out));
 }
 
 base::Status MeteredBlock::read_numbers(std::size_t field, const store::Selection& selection,
                                         std::vector<double>& out) {
-  SKALD_TRY(paged([&] { return block_.read_numbers(field, selection, out); }));
+  SKALD_TRY(told(block_.read_numbers(field, selection, out)));
   return keep(out.size() * sizeof(double));
 }
 
 base::Status MeteredBlock::read_metadata(const store::Selection& selection,
                                          std::vector<model::Labels>& out) {
   context_.release(std::exchange(metadata_, 0));
-  SKALD_TRY(paged([&] { return block_.read_metadata(selection, out); }));
+  SKALD_TRY(told(block_.read_metadata(selection, out)));
   metadata_ = bytes_of(out);
   context_.charge(metadata_);
   return keep(0);
 }
 
 base::Status MeteredBlock::read_metadata_sets(std::size_t sets_max, store::MetadataSets& out) {
-  SKALD_TRY(paged([&] { return block_.read_metadata_sets(sets_max, out); }));
+  SKALD_TRY(told(block_.read_metadata_sets(sets_max, out)));
   return keep(bytes_of(out.sets) + out.ids.size() * sizeof(std::uint32_t));
 }
 

@@ -1,8 +1,8 @@
 #pragma once
-// A block whose decoded data counts against the query's memory: columns and pages as long as the
-// block is visited, lines and metadata until the next are read. Over the budget every read fails,
-// with the query's kResourceExhausted. What a page decodes to is known when it has been; how much
-// that can be at once is bounded by the row group.
+// A block whose columns count against the query's memory: as long as the block is visited, lines
+// and metadata until the next are read. What the block itself decodes, the store asks for
+// beforehand (ScanOptions::memory). Over the budget every read fails with the query's
+// kResourceExhausted.
 
 #include "query/exec/query_context.h"
 #include "store/scan.h"
@@ -52,9 +52,9 @@ class MeteredBlock final : public store::Block {
   base::Status read_metadata_sets(std::size_t sets_max, store::MetadataSets& out) override;
 
  private:
-  // Runs a read; the pages that it decoded are kept.
-  template <typename Read>
-  auto paged(const Read& read);
+  // The outcome of a read; what the store refused is said in the query's words.
+  template <typename Outcome>
+  Outcome told(Outcome outcome) const;
   base::Status keep(std::uint64_t bytes);
   template <typename T>
   base::Result<std::span<const T>> keep_once(base::Result<std::span<const T>> column, bool& kept);

@@ -14,7 +14,7 @@ namespace skald::query {
 
 class RangeSource;
 
-class QueryContext {
+class QueryContext final : public store::ScanMemory {
  public:
   QueryContext(const QueryRequest& query, const EngineOptions& engine_options,
                const base::Clock& query_clock)
@@ -23,16 +23,25 @@ class QueryContext {
         clock(query_clock),
         deadline_ns(query_clock.monotonic_ns() + query.timeout_ns) {}
 
-  // Memory that the query holds from now on; false once over the budget.
+  // Memory that the query holds from now on. False, and from then on check() fails: too much.
   bool charge(std::uint64_t bytes) noexcept {
     const auto size = static_cast<std::int64_t>(bytes);
-    return !over(memory_.fetch_add(size, std::memory_order_relaxed) + size);
+    const std::int64_t held = memory_.fetch_add(size, std::memory_order_relaxed) + size;
+    if (held <= 0 || static_cast<std::uint64_t>(held) <= options.memory_max) return true;
+    refused_.store(true, std::memory_order_relaxed);
+    return false;
   }
+  bool take(std::uint64_t bytes) noexcept override {
+    if (charge(bytes)) return true;
+    release(bytes);
+    return false;
+  }
+  void give_back(std::uint64_t bytes) noexcept override { release(bytes); }
   void release(std::uint64_t bytes) noexcept {
     memory_.fetch_sub(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
   }
   base::Status check_memory() const {
-    if (over(memory_.load(std::memory_order_relaxed)))
+    if (refused_.load(std::memory_order_relaxed))
       return base::resource_exhausted(
           "the query needs more than its " + std::to_string(options.memory_max >> 20) +
           " MiB of memory; select fewer streams, a shorter range, a larger step or fewer groups");
@@ -41,8 +50,7 @@ class QueryContext {
   // Not OK: over the memory budget, out of time, or cancelled.
   base::Status check() const {
     SKALD_TRY(check_memory());
-    if (request.cancelled != nullptr && request.cancelled->load(std::memory_order_relaxed))
-      return base::cancelled("the query was cancelled");
+    if (request.abandoned()) return base::cancelled("the query was cancelled");
     if (request.timeout_ns > 0 && clock.monotonic_ns() > deadline_ns)
       return base::deadline_exceeded("the query ran into its deadline of " +
                                      std::to_string(request.timeout_ns / base::kNsPerMs) + " ms");
@@ -55,16 +63,12 @@ class QueryContext {
   const std::int64_t deadline_ns;
   RangeSource* ranges = nullptr;  // null: every range aggregation scans for itself
 
-  const store::ScanStats* scan_stats = nullptr;  // of the scan under way
-
   std::atomic<std::uint64_t> lines{0}, line_bytes{0}, lines_kept{0};
 
  private:
-  bool over(std::int64_t bytes) const noexcept {
-    return bytes > 0 && static_cast<std::uint64_t>(bytes) > options.memory_max;
-  }
   // Estimates: a series that grew a label gives back a little more than it took.
   std::atomic<std::int64_t> memory_{0};
+  std::atomic<bool> refused_{false};
 };
 
 }  // namespace skald::query

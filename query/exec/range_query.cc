@@ -134,7 +134,7 @@ bool takes_counts(const logql::RangeAggregation& expr) {
 // One worker's part.
 struct Worker {
   Worker(const RangePlan& plan, const Windows& windows, QueryContext& context)
-      : row(plan.hints),
+      : row(plan.hints, &context),
         keys(plan.groups, context),
         state(RangeState::create(*plan.expr, windows, context)) {}
   Row row;
@@ -171,8 +171,10 @@ class RangeVisitor final : public store::BlockVisitor {
     Worker& all = *workers_[0];
     for (std::size_t i = 1; i < workers_.size(); ++i) {
       Worker& other = *workers_[i];
-      for (std::uint32_t id = 0; id < other.keys.labels().size(); ++id)
+      for (std::uint32_t id = 0; id < other.keys.labels().size(); ++id) {
+        if (id % kRowsPerCheck == 0) SKALD_TRY(context_.check());
         all.state->merge_series(all.keys.of_labels(other.keys.labels()[id]), *other.state, id);
+      }
     }
     StepMatrix out;
     for (std::uint32_t id = 0; id < all.keys.labels().size(); ++id) {
@@ -281,7 +283,8 @@ class RangeVisitor final : public store::BlockVisitor {
 
   base::Status sample(Worker& worker, std::uint32_t stream, double size) {
     Row& row = worker.row;
-    if (!run_stages(plan_.pipeline.stages, row)) return {};
+    if (!run_stages(plan_.pipeline.stages, row))
+      return row.arena.refused() ? context_.check() : base::Status();
     double value = 1;
     if (plan_.expr->range.unwrap) {
       const logql::Unwrap& unwrap = *plan_.expr->range.unwrap;
@@ -437,6 +440,7 @@ base::Result<StepMatrix> run_range(store::Store& store, const RangeTask& task) {
 }
 
 base::Result<std::vector<base::Result<StepMatrix>>> run_ranges(store::Store& store,
+                                                               QueryContext& scan_context,
                                                                std::span<const RangeTask> tasks) {
   std::vector<std::unique_ptr<RangeRun>> runs;
   for (const RangeTask& task : tasks) {
@@ -450,9 +454,9 @@ base::Result<std::vector<base::Result<StepMatrix>>> run_ranges(store::Store& sto
     reach.start_ns = std::min(reach.start_ns, own.start_ns);
     reach.end_ns = std::max(reach.end_ns, own.end_ns);
   }
-  SKALD_TRY_ASSIGN(const auto scan, open_scan(store, first.context, first.expr.range.selector,
-                                              reach, common_needles(runs)));
-  const store::ScanOptions options = scan_options(first.context, model::Direction::kForward);
+  SKALD_TRY_ASSIGN(const auto scan, open_scan(store, scan_context, first.expr.range.selector, reach,
+                                              common_needles(runs)));
+  const store::ScanOptions options = scan_options(scan_context, model::Direction::kForward);
   for (const auto& run : runs) {
     run->visitor = std::make_unique<RangeVisitor>(run->plan, run->windows, run->task.context,
                                                   scan->streams(), options.workers);

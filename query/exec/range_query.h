@@ -37,8 +37,9 @@ base::Result<StepMatrix> run_range(store::Store& store, const RangeTask& task);
 
 // Several of one tenant with equal matchers on one scan over what they reach together; at least
 // one. A task that fails has a status in its place; a status instead of all says that the scan
-// itself failed.
+// itself failed. `scan_context`: whose memory, deadline and cancellation are the scan's.
 base::Result<std::vector<base::Result<StepMatrix>>> run_ranges(store::Store& store,
+                                                               QueryContext& scan_context,
                                                                std::span<const RangeTask> tasks);
 
 }  // namespace skald::query

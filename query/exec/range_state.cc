@@ -106,12 +106,16 @@ struct Point {
 // Exact quantiles need every value, but no times.
 struct ValuesAcc {
   ValueBag values;
-  void add(std::int64_t, double v) { values.add(v); }
+  std::size_t add(std::int64_t, double v) { return values.add(v); }  // the bytes that it took
   void merge(ValuesAcc&& other) { values.merge(std::move(other.values)); }
 };
 struct PointsAcc {
   std::vector<Point> points;
-  void add(std::int64_t t, double v) { points.push_back({t, v}); }
+  std::size_t add(std::int64_t t, double v) {  // the bytes that it took
+    const std::size_t before = points.capacity();
+    points.push_back({t, v});
+    return (points.capacity() - before) * sizeof(Point);
+  }
   void merge(const PointsAcc& other) {
     points.insert(points.end(), other.points.begin(), other.points.end());
   }
@@ -149,6 +153,7 @@ struct Finish {
   double range_seconds;
   std::int64_t range_ns;
   double parameter;
+  store::ScanMemory& memory;
 
   double operator()(CountAcc& acc) const {
     const auto count = static_cast<double>(acc.count);
@@ -171,7 +176,7 @@ struct Finish {
   double operator()(ValuesAcc& acc) const {
     std::vector<std::span<const double>> runs;
     acc.values.append_runs(runs);
-    return quantile(parameter, runs);
+    return quantile(parameter, runs, memory);
   }
   double operator()(PointsAcc& acc) const { return counter_rate(acc.points, range_ns); }
 };
@@ -185,8 +190,10 @@ class TypedState final : public RangeState {
   void add(std::uint32_t series, std::int64_t timestamp_ns, double value) override {
     const Windows::Span points = windows_.points_of(timestamp_ns);
     if (points.empty()) return;
-    slot(series, points).add(timestamp_ns, value);
-    if constexpr (gathers()) context_.charge(kGatheredBytes);
+    if constexpr (gathers())
+      context_.charge(slot(series, points).add(timestamp_ns, value));
+    else
+      slot(series, points).add(timestamp_ns, value);
   }
 
   void add_many(std::uint32_t series, Windows::Span points, std::uint64_t count,
@@ -204,18 +211,10 @@ class TypedState final : public RangeState {
 
   void add_rows(const RowSamples& samples) override {
     if (samples.times.empty() && samples.slot.points.empty()) return;
-    std::uint64_t kept = 0;
     if constexpr (std::is_same_v<Acc, ValuesAcc>) {
-      if (samples.times.empty()) {
-        fill_bags(samples);
-        kept = samples.values.size();
-      } else {
-        kept = add_row_by_row(samples);
-      }
-    } else {
-      kept = add_row_by_row(samples);
+      if (samples.times.empty()) return fill_bags(samples);
     }
-    if constexpr (gathers()) context_.charge(kept * kGatheredBytes);
+    add_row_by_row(samples);
   }
 
   void merge_series(std::uint32_t series, RangeState& other, std::uint32_t other_series) override {
@@ -275,14 +274,20 @@ class TypedState final : public RangeState {
       at = std::lower_bound(slots.begin(), slots.end(), order,
                             [](const Slot& s, std::uint64_t o) { return s.order() < o; });
     if (at == slots.end() || at->order() != order) {
-      context_.charge(sizeof(Slot));
+      if (slots.size() == slots.capacity()) {
+        const auto index = at - slots.begin();
+        const std::size_t more = std::max<std::size_t>(1, slots.capacity());
+        context_.charge(more * sizeof(Slot));
+        slots.reserve(slots.capacity() + more);
+        at = slots.begin() + index;
+      }
       at = slots.insert(at, Slot{points, {}});
     }
     series.recent = static_cast<std::size_t>(at - slots.begin());
     return at->acc;
   }
 
-  std::uint64_t add_row_by_row(const RowSamples& samples) {
+  void add_row_by_row(const RowSamples& samples) {
     // Slots move when others are made, so they are looked up again after each change of slot.
     struct Open {
       Acc* acc = nullptr;
@@ -291,7 +296,7 @@ class TypedState final : public RangeState {
     Windows::Slot current = samples.slot;
     std::vector<Open> open(samples.series.size());
     std::size_t i = 0;
-    std::uint64_t kept = 0, epoch = 1;
+    std::uint64_t epoch = 1;
     samples.rows.for_each([&](std::uint32_t row) {
       const std::size_t index = i++;
       const std::int64_t t = samples.times.empty() ? 0 : samples.times[row];
@@ -308,10 +313,14 @@ class TypedState final : public RangeState {
         if (series_.size() != known) ++epoch;
         open[group] = {acc, epoch};
       }
-      open[group].acc->add(t, samples.values.empty() ? 1.0 : samples.values[index]);
-      ++kept;
+      const double value = samples.values.empty() ? 1.0 : samples.values[index];
+      if constexpr (gathers()) {
+        const std::size_t bytes = open[group].acc->add(t, value);
+        if (bytes > 0 && !context_.charge(bytes)) current = kNowhere;
+      } else {
+        open[group].acc->add(t, value);
+      }
     });
-    return kept;
   }
 
   // All rows in one slot: one run per group, of its exact size.
@@ -322,6 +331,9 @@ class TypedState final : public RangeState {
     if (samples.groups.empty()) sizes[0] = samples.values.size();
     for (const std::uint32_t group : samples.groups) ++sizes[group];
     std::vector<double*> ends(groups_count, nullptr);
+    std::uint64_t bytes = 0;
+    for (const std::size_t size : sizes) bytes += size > 0 ? ValueBag::run_bytes(size) : 0;
+    if (!context_.charge(bytes)) return;
     for (std::size_t g = 0; g < groups_count; ++g)
       if (sizes[g] > 0)
         ends[g] = slot(samples.series[g], samples.slot.points).values.extend(sizes[g]).data();
@@ -374,7 +386,7 @@ class TypedState final : public RangeState {
       if constexpr (std::is_same_v<Acc, ValuesAcc>) {
         std::vector<std::span<const double>> runs;
         for (std::size_t i = first; i < end; ++i) slots[i].acc.values.append_runs(runs);
-        out.set(k, quantile(finish_.parameter, runs));
+        out.set(k, quantile(finish_.parameter, runs, context_));
       } else {
         Acc acc{};
         for (std::size_t i = first; i < end; ++i) acc.merge(slots[i].acc);
@@ -387,8 +399,9 @@ class TypedState final : public RangeState {
   static constexpr bool gathers() {
     return std::is_same_v<Acc, PointsAcc> || std::is_same_v<Acc, ValuesAcc>;
   }
-  static constexpr std::size_t kGatheredBytes =
-      std::is_same_v<Acc, ValuesAcc> ? sizeof(double) : sizeof(Point);
+  // Once the memory is used up, nothing is added any more; the query then says so.
+  static constexpr Windows::Slot kNowhere{
+      {}, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()};
 
   static void refill(const std::vector<Slot>& slots, std::size_t leave, std::size_t enter,
                      std::vector<Acc>& front, Acc& back) {
@@ -450,7 +463,7 @@ Windows::Slot Windows::slot_of(std::int64_t timestamp_ns) const {
 std::unique_ptr<RangeState> RangeState::create(const logql::RangeAggregation& expr, Windows windows,
                                                QueryContext& context) {
   const Finish finish{expr.op, static_cast<double>(windows.range_ns) / 1e9, windows.range_ns,
-                      expr.parameter.value_or(0)};
+                      expr.parameter.value_or(0), context};
   const auto make = [&]<typename Acc>(Acc) -> std::unique_ptr<RangeState> {
     return std::make_unique<TypedState<Acc>>(windows, finish, context);
   };

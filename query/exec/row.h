@@ -38,7 +38,9 @@ struct LabelView {
 
 class Row {
  public:
-  explicit Row(const Hints& hints) : hints_(&hints) {}
+  // `memory`: of the arena.
+  explicit Row(const Hints& hints, store::ScanMemory* memory = nullptr)
+      : arena(memory), hints_(&hints) {}
   Row(const Row&) = delete;
   Row& operator=(const Row&) = delete;
 

@@ -62,7 +62,8 @@ base::Result<ReadyPipeline> make_ready(const logql::Pipeline& pipeline) {
   return out;
 }
 
-base::Result<std::unique_ptr<store::Scan>> open_scan(store::Store& store, QueryContext& context,
+base::Result<std::unique_ptr<store::Scan>> open_scan(store::Store& store,
+                                                     const QueryContext& context,
                                                      const logql::LogSelector& selector,
                                                      model::TimeRange range,
                                                      const plan::LineFilterPlan& filters) {
@@ -71,18 +72,18 @@ base::Result<std::unique_ptr<store::Scan>> open_scan(store::Store& store, QueryC
   request.matchers = logql::copy_matchers(selector);
   request.range = range;
   request.prune = filters.filters;
-  auto scan = open_tenants_scan(store, std::move(request));
-  context.scan_stats = scan.ok() ? &(*scan)->stats() : nullptr;
-  return scan;
+  return open_tenants_scan(store, std::move(request));
 }
 
-store::ScanOptions scan_options(const QueryContext& context, model::Direction direction) {
+store::ScanOptions scan_options(QueryContext& context, model::Direction direction) {
   store::ScanOptions out;
   out.workers = std::max(1U, context.options.workers);
   out.direction = direction;
   out.deadline_monotonic_ns = context.request.timeout_ns > 0 ? context.deadline_ns : 0;
   out.clock = &context.clock;
-  out.cancelled = context.request.cancelled;
+  // With others who wait, the visitor decides.
+  out.cancelled = context.request.others == nullptr ? context.request.cancelled : nullptr;
+  out.memory = &context;
   return out;
 }
 

@@ -26,11 +26,13 @@ base::Result<ReadyPipeline> make_ready(const logql::Pipeline& pipeline);
 // The pipeline without line_format stages that nothing reads (as Loki does for metric queries).
 logql::Pipeline without_unread_line_formats(const logql::Pipeline& pipeline);
 
-base::Result<std::unique_ptr<store::Scan>> open_scan(store::Store& store, QueryContext& context,
+base::Result<std::unique_ptr<store::Scan>> open_scan(store::Store& store,
+                                                     const QueryContext& context,
                                                      const logql::LogSelector& selector,
                                                      model::TimeRange range,
                                                      const plan::LineFilterPlan& filters);
-store::ScanOptions scan_options(const QueryContext& context, model::Direction direction);
+// Decodes into the query's memory.
+store::ScanOptions scan_options(QueryContext& context, model::Direction direction);
 
 // How many rows to read next, when so many had so many bytes of lines.
 std::size_t batch_after(std::size_t rows, std::uint64_t bytes);

@@ -141,8 +141,11 @@ void SharedRanges::run() {
 }
 
 void SharedRanges::run_together(std::vector<Leaf*> leaves) {
-  EngineOptions options = options_;
-  options.memory_max /= leaves.size();
+  // Half of the memory for the scan, half for what is kept of it.
+  EngineOptions scan_options = options_, options = options_;
+  scan_options.memory_max /= 2;
+  options.memory_max /= 2 * leaves.size();
+  QueryContext scan_context(leaves.front()->request, scan_options, clock_);
   std::vector<std::unique_ptr<QueryContext>> contexts;
   std::vector<RangeTask> tasks;
   for (Leaf* leaf : leaves) {
@@ -151,7 +154,7 @@ void SharedRanges::run_together(std::vector<Leaf*> leaves) {
                      leaf->outer ? &*leaf->outer : nullptr, leaf->result});
   }
   ++counts_.run;
-  auto answers = run_ranges(store_, tasks);
+  auto answers = run_ranges(store_, scan_context, tasks);
   if (!answers.ok()) return;  // each tries alone, and says what is wrong
   for (std::size_t i = 0; i < leaves.size(); ++i)
     if ((*answers)[i].ok()) leaves[i]->answer = std::move(*(*answers)[i]);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "proto/model/labels.h"
+#include "query/exec/held_bytes.h"
 
 namespace skald::query {
 
@@ -38,7 +39,11 @@ struct StepSeries {
       if (word != 0) return false;
     return true;
   }
-  std::uint64_t bytes() const { return 64 + values.size() * 9 + labels.size() * 96; }
+  // Memory that it takes, with its place in a growing matrix.
+  std::uint64_t bytes() const {
+    return 2 * sizeof(StepSeries) + values.size() * sizeof(double) +
+           present.size() * sizeof(std::uint64_t) + held_bytes(labels);
+  }
 };
 
 // In result order; series may be empty.

@@ -35,6 +35,22 @@ Pair select(std::vector<double>& values, Ranks ranks) {
   return {*middle, *std::min_element(middle + 1, values.end(), less)};
 }
 
+// Memory for as long as it lives.
+class Loan {
+ public:
+  Loan(store::ScanMemory& memory, std::uint64_t bytes)
+      : memory_(memory), bytes_(memory.take(bytes) ? bytes : 0), ok_(bytes_ == bytes) {}
+  ~Loan() { memory_.give_back(bytes_); }
+  Loan(const Loan&) = delete;
+  Loan& operator=(const Loan&) = delete;
+  bool ok() const noexcept { return ok_; }
+
+ private:
+  store::ScanMemory& memory_;
+  const std::uint64_t bytes_;
+  const bool ok_;
+};
+
 struct Bracket {
   double low = 0, high = 0;
 };
@@ -62,8 +78,12 @@ std::optional<Bracket> guess(Runs runs, std::size_t total, double q) {
   return out;
 }
 
-// The values inside the bracket, and how many sort before them.
-std::size_t gather(Runs runs, Bracket bracket, std::vector<double>& inside) {
+// Of so many values a bracket should hold one; with many equal ones it may hold all.
+constexpr std::size_t kInsideShare = 8;
+
+// The values inside the bracket, and how many sort before them. Nothing if they are too many.
+std::optional<std::size_t> gather(Runs runs, Bracket bracket, std::size_t inside_max,
+                                  std::vector<double>& inside) {
   constexpr std::size_t kBatch = 1024;
   std::size_t above_low = 0, total = 0, kept = 0;
   for (std::span<const double> run : runs) {
@@ -72,7 +92,10 @@ std::size_t gather(Runs runs, Bracket bracket, std::vector<double>& inside) {
       const auto batch = run.first(std::min(kBatch, run.size()));
       run = run.subspan(batch.size());
       // Each is written and kept or not: no branch to guess wrong.
-      if (inside.size() < kept + kBatch) inside.resize(std::max(kept + kBatch, inside.size() * 2));
+      if (inside.size() < kept + kBatch) {
+        if (kept > inside_max) return std::nullopt;
+        inside.resize(std::max(kept + kBatch, inside.size() * 2));
+      }
       double* const out = inside.data();
       for (const double value : batch) {
         out[kept] = value;
@@ -86,16 +109,21 @@ std::size_t gather(Runs runs, Bracket bracket, std::vector<double>& inside) {
   return total - above_low;
 }
 
-Pair select(Runs runs, std::size_t total, Ranks ranks, double q) {
+Pair select(Runs runs, std::size_t total, Ranks ranks, double q, store::ScanMemory& memory) {
   std::vector<double> values;
   if (total >= kSampledMin) {
-    if (const auto bracket = guess(runs, total, q)) {
-      const std::size_t before = gather(runs, *bracket, values);
-      if (before <= ranks.low && ranks.high < before + values.size())
-        return select(values, {ranks.low - before, ranks.high - before});
-    }
+    const auto bracket = guess(runs, total, q);
+    const auto before =
+        bracket ? gather(runs, *bracket, total / kInsideShare, values) : std::nullopt;
+    if (before && *before <= ranks.low && ranks.high < *before + values.size())
+      return select(values, {ranks.low - *before, ranks.high - *before});
   }
-  values.clear();
+  const Loan loan(memory, total * sizeof(double));
+  if (!loan.ok()) {
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    return {nan, nan};
+  }
+  values = std::vector<double>();
   values.reserve(total);
   for (const std::span<const double> run : runs)
     values.insert(values.end(), run.begin(), run.end());
@@ -104,14 +132,17 @@ Pair select(Runs runs, std::size_t total, Ranks ranks, double q) {
 
 }  // namespace
 
-void ValueBag::add(double value) {
+std::size_t ValueBag::add(double value) {
+  std::size_t allocated = 0;
   if (runs_.empty() || runs_.back().size == runs_.back().capacity) {
     const std::size_t before = runs_.empty() ? 0 : runs_.back().capacity;
     const std::size_t capacity = std::clamp(before * 2, kFirstRun, kRunMax);
     runs_.push_back({std::make_unique_for_overwrite<double[]>(capacity), 0, capacity});
+    allocated = run_bytes(capacity);
   }
   Run& run = runs_.back();
   run.values[run.size++] = value;
+  return allocated;
 }
 
 std::span<double> ValueBag::extend(std::size_t count) {
@@ -133,7 +164,8 @@ void ValueBag::append_runs(std::vector<std::span<const double>>& out) const {
   for (const Run& run : runs_) out.emplace_back(run.values.get(), run.size);
 }
 
-double quantile(double q, std::span<const std::span<const double>> runs) {
+double quantile(double q, std::span<const std::span<const double>> runs,
+                store::ScanMemory& memory) {
   std::size_t total = 0;
   for (const std::span<const double> run : runs) total += run.size();
   if (total == 0 || std::isnan(q)) return std::numeric_limits<double>::quiet_NaN();
@@ -143,7 +175,7 @@ double quantile(double q, std::span<const std::span<const double>> runs) {
   const double low = std::floor(rank);
   const auto low_rank = static_cast<std::size_t>(low);
   const Ranks ranks{low_rank, std::min(low_rank + 1, total - 1)};
-  const Pair at = select(runs, total, ranks, q);
+  const Pair at = select(runs, total, ranks, q, memory);
   const double weight = rank - low;
   return at.low * (1 - weight) + at.high * weight;
 }

@@ -9,13 +9,20 @@
 #include <span>
 #include <vector>
 
+#include "store/scan.h"
+
 namespace skald::query {
 
 class ValueBag {
  public:
-  void add(double value);
-  // Room for `count` values, which the caller writes at once; count > 0.
+  // The bytes that were allocated for it.
+  std::size_t add(double value);
+  // Room for `count` values, which the caller writes at once; count > 0. It allocates
+  // run_bytes(count).
   std::span<double> extend(std::size_t count);
+  static constexpr std::size_t run_bytes(std::size_t count) {
+    return count * sizeof(double) + kRunBytes;
+  }
   void merge(ValueBag&& other);
   void append_runs(std::vector<std::span<const double>>& out) const;
 
@@ -24,11 +31,14 @@ class ValueBag {
     std::unique_ptr<double[]> values;
     std::size_t size = 0, capacity = 0;
   };
+  // The run in its growing list, and what the allocator adds to both.
+  static constexpr std::size_t kRunBytes = 2 * sizeof(Run) + 32;
   std::vector<Run> runs_;
 };
 
 // The q-quantile by linear interpolation, as Prometheus has it: NaN sorts first; NaN of no values,
-// -Inf for q < 0, +Inf for q > 1.
-double quantile(double q, std::span<const std::span<const double>> runs);
+// -Inf for q < 0, +Inf for q > 1. Usually some hundredths of the values are copied, at worst all:
+// into `memory`; NaN, too, if that refuses.
+double quantile(double q, std::span<const std::span<const double>> runs, store::ScanMemory& memory);
 
 }  // namespace skald::query

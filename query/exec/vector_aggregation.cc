@@ -22,18 +22,25 @@ model::Labels group_labels(const model::Labels& labels, const logql::Grouping& g
   return model::Labels::from_result(std::move(kept));
 }
 
+constexpr std::uint64_t kIndexNodeBytes = 64;  // of a map, beside the labels
+
 struct Group {
   model::Labels labels;
   std::vector<std::size_t> members;  // indexes into the input, in its order
 };
 
-std::vector<Group> make_groups(const StepMatrix& input, const logql::Grouping& grouping) {
+base::Result<std::vector<Group>> make_groups(QueryContext& context, const StepMatrix& input,
+                                             const logql::Grouping& grouping) {
   std::vector<Group> out;
   std::unordered_map<model::Labels, std::size_t, model::LabelsHash> index;
   for (std::size_t i = 0; i < input.size(); ++i) {
     model::Labels labels = group_labels(input[i].labels, grouping);
     const auto [found, inserted] = index.try_emplace(labels, out.size());
-    if (inserted) out.push_back({std::move(labels), {}});
+    if (inserted) {
+      context.charge(2 * (held_bytes(labels) + sizeof(Group)) + kIndexNodeBytes);
+      SKALD_TRY(context.check());
+      out.push_back({std::move(labels), {}});
+    }
     out[found->second].members.push_back(i);
   }
   return out;
@@ -128,9 +135,11 @@ StepMatrix in_order(const std::vector<Group>& groups, bool largest, StepMatrix s
 base::Result<StepMatrix> aggregate(const Evaluation& evaluation,
                                    const logql::VectorAggregation& expr, StepMatrix input) {
   const Steps& steps = evaluation.steps;
+  SKALD_TRY(evaluation.context.check());
   std::stable_sort(input.begin(), input.end(),
                    [](const StepSeries& a, const StepSeries& b) { return a.labels < b.labels; });
-  const std::vector<Group> groups = make_groups(input, expr.grouping);
+  SKALD_TRY_ASSIGN(const std::vector<Group> groups,
+                   make_groups(evaluation.context, input, expr.grouping));
   switch (expr.op) {
     case VectorOp::kTopK:
     case VectorOp::kApproxTopK:

@@ -26,8 +26,9 @@ struct BlockContext {
   std::vector<std::uint32_t> streams;
   model::TimeRange range;
   std::vector<std::shared_ptr<const Tombstone>> tombstones;
-  std::uint64_t sequence = 0;  // what Block::sequence() answers
-  ScanStats* stats = nullptr;  // bytes_read and bytes_decoded are added here; may be null
+  std::uint64_t sequence = 0;    // what Block::sequence() answers
+  ScanStats* stats = nullptr;    // bytes_read and bytes_decoded are added here; may be null
+  ScanMemory* memory = nullptr;  // that blocks decode into; may be null
 };
 
 }  // namespace skald::store::part

@@ -19,8 +19,9 @@ class ColumnBlock final : public Block, private ColumnOwner {
         group_(std::move(group)),
         spec_(group_->blocks[block]),
         context_(std::move(context)),
+        decoding_(context_->stats, context_->memory),
         readers_(spec_.columns.size()) {
-    reader_context_ = {&group_->shared, this, context_->stats};
+    reader_context_ = {&group_->shared, this, &decoding_};
   }
 
   std::uint32_t rows() const noexcept override { return spec_.rows; }
@@ -79,6 +80,7 @@ class ColumnBlock final : public Block, private ColumnOwner {
   std::shared_ptr<const GroupSpec> group_;
   const BlockSpec& spec_;
   std::shared_ptr<const BlockContext> context_;
+  Decoding decoding_;
   ReaderContext reader_context_;
   std::vector<std::unique_ptr<ColumnReader>> readers_;
   std::vector<std::uint64_t> times_;  // two's complement of the times
@@ -90,7 +92,7 @@ base::Result<std::span<const model::TimestampNs>> ColumnBlock::row_times() {
   const auto first = static_cast<std::uint64_t>(spec_.min_time_ns);
   if (times_.empty()) {
     const std::uint64_t span = static_cast<std::uint64_t>(spec_.max_time_ns) - first;
-    SKALD_TRY(spec_.times.decode(source(), context_->stats, times_, span));
+    SKALD_TRY(spec_.times.decode(source(), &decoding_, times_, span));
     for (std::uint64_t& time : times_) time += first;
   }
   // The same bits: signed and unsigned integers may alias.
@@ -105,7 +107,7 @@ base::Status ColumnBlock::load_local_streams() {
     for (const StreamTotals& stream : spec_.streams)
       locals.insert(locals.end(), stream.entries, stream.stream);
   } else {
-    SKALD_TRY(spec_.stream_ids.decode(source(), context_->stats, locals, spec_.streams.size() - 1));
+    SKALD_TRY(spec_.stream_ids.decode(source(), &decoding_, locals, spec_.streams.size() - 1));
     for (std::uint32_t& id : locals) id = spec_.streams[id].stream;
   }
   local_streams_ = std::move(locals);
@@ -125,7 +127,7 @@ base::Result<std::span<const std::uint32_t>> ColumnBlock::ranks() {
   if (!spec_.has_ranks && group_->rank_base == 0) return std::span<const std::uint32_t>();
   if (ranks_.empty()) {
     if (spec_.has_ranks)
-      SKALD_TRY(spec_.ranks.decode(source(), context_->stats, ranks_, kRowGroupRowsMax - 1));
+      SKALD_TRY(spec_.ranks.decode(source(), &decoding_, ranks_, kRowGroupRowsMax - 1));
     else
       ranks_.assign(spec_.rows, 0);
     for (std::uint32_t& rank : ranks_) rank += group_->rank_base;
@@ -294,7 +296,7 @@ base::Status ColumnBlock::read_lines(const Selection& selection, TextColumn& out
   std::vector<TextColumn> values(readers_.size());
   for (std::size_t i = 0; i < values.size(); ++i) SKALD_TRY(reader(i).read(selection, values[i]));
   return join_pieces(spec_.literals, values, selection.count(), 2 * kRowGroupBytesMax, source(),
-                     out);
+                     decoding_, out);
 }
 
 base::Status ColumnBlock::filter_field(std::size_t field, const ValuePredicate& predicate,

@@ -94,7 +94,7 @@ class DictionaryReader final : public EntriesReader {
   }
   base::Result<std::span<const std::uint32_t>> load_ids() override {
     if (ids_.empty())
-      SKALD_TRY(spec_.ints.decode(source(), context_.stats, ids_, spec_.entries.count - 1));
+      SKALD_TRY(spec_.ints.decode(source(), context_.decoding, ids_, spec_.entries.count - 1));
     return std::span<const std::uint32_t>(ids_);
   }
   StoredEntries stored_;
@@ -174,11 +174,11 @@ class TextReader final : public ColumnReader {
   base::Status load() {
     if (!ends_.empty()) return {};
     std::vector<std::uint64_t> ends;
-    SKALD_TRY(spec_.ints.decode(source(), context_.stats, ends, kLineBytesMax));
+    SKALD_TRY(spec_.ints.decode(source(), context_.decoding, ends, kLineBytesMax));
     std::uint64_t end = 0;
     for (std::uint64_t& size : ends) size = end += size;
-    SKALD_TRY_ASSIGN(
-        page_, source().read(spec_.page, context_.shared->line_bytes + kTextSlack, context_.stats));
+    SKALD_TRY_ASSIGN(page_, source().read(spec_.page, context_.shared->line_bytes + kTextSlack,
+                                          context_.decoding));
     if (page_.view.size() != end) return damaged("text and its sizes disagree");
     ends_ = std::move(ends);
     return {};
@@ -274,13 +274,15 @@ base::Result<std::span<const std::uint32_t>> ColumnReader::uuid_ids() {
 
 base::Status join_pieces(std::span<const std::string_view> literals,
                          std::span<const TextColumn> values, std::size_t count,
-                         std::uint64_t bytes_max, const PageSource& source, TextColumn& out) {
+                         std::uint64_t bytes_max, const PageSource& source, Decoding& decoding,
+                         TextColumn& out) {
   std::uint64_t fixed = 0, total = 0;
   for (const std::string_view literal : literals) fixed += literal.size();
   total = fixed * count;
   for (const TextColumn& column : values)
     for (std::size_t i = 0; i < count; ++i) total += column.at(i).size();
   if (total > bytes_max) return source.damaged("lines larger than their row group");
+  SKALD_TRY(decoding.check_room(total));
   auto bytes = std::make_unique_for_overwrite<char[]>(total + 1);
   char* at = bytes.get();
   const auto put = [&at](std::string_view part) {
@@ -325,7 +327,7 @@ base::Status StoredEntries::load(const EntriesSpec& spec, const ReaderContext& c
     return {};
   }
   const PageSource& source = context.shared->source;
-  SKALD_TRY_ASSIGN(page_, source.read(spec.page, kRowGroupBytesMax, context.stats));
+  SKALD_TRY_ASSIGN(page_, source.read(spec.page, kRowGroupBytesMax, context.decoding));
   own_.clear();
   SKALD_TRY(split_entries(page_.view, spec.count, source, own_));
   entries_ = own_;

@@ -28,7 +28,7 @@ class ColumnOwner {
 struct ReaderContext {
   const GroupShared* shared = nullptr;
   ColumnOwner* owner = nullptr;
-  ScanStats* stats = nullptr;
+  Decoding* decoding = nullptr;
 };
 
 using ValueCheck = std::function<bool(std::string_view)>;
@@ -92,10 +92,12 @@ base::Status read_template_label_sets(ColumnReader& column, std::size_t sets_max
 base::Status read_template_labels(ColumnReader& column, const Selection& selection,
                                   std::vector<model::Labels>& out);
 
-// Joins pieces and values of `count` rows; appends to `out`. kCorrupt beyond `bytes_max`.
+// Joins pieces and values of `count` rows; appends to `out`. kCorrupt beyond `bytes_max`,
+// kResourceExhausted from `decoding`.
 base::Status join_pieces(std::span<const std::string_view> literals,
                          std::span<const TextColumn> values, std::size_t count,
-                         std::uint64_t bytes_max, const PageSource& source, TextColumn& out);
+                         std::uint64_t bytes_max, const PageSource& source, Decoding& decoding,
+                         TextColumn& out);
 
 // Any of the ways of a SpanMatch, by the readers of the values.
 struct SpanMatch;

@@ -157,7 +157,7 @@ class DecimalReader final : public FormattedReader {
   base::Status load() override {
     if (!numbers_.empty()) return {};
     std::vector<std::uint64_t> numbers;
-    SKALD_TRY(spec_.ints.decode(source(), context_.stats, numbers,
+    SKALD_TRY(spec_.ints.decode(source(), context_.decoding, numbers,
                                 static_cast<std::uint64_t>(spec_.max - spec_.min)));
     SKALD_TRY(load_exceptions());
     numbers_ = std::move(numbers);
@@ -184,7 +184,7 @@ class DecimalReader final : public FormattedReader {
   base::Status load_exceptions() {
     if (spec_.exceptions == 0) return {};
     exceptions_.clear();
-    SKALD_TRY_ASSIGN(page_, source().read(spec_.page, kRowGroupBytesMax, context_.stats));
+    SKALD_TRY_ASSIGN(page_, source().read(spec_.page, kRowGroupBytesMax, context_.decoding));
     base::ByteReader reader(page_.view);
     std::uint64_t row = 0;
     for (std::uint32_t i = 0; i < spec_.exceptions; ++i) {
@@ -228,7 +228,7 @@ class TimestampReader final : public FormattedReader {
   base::Status load() override {
     if (!differences_.empty()) return {};
     SKALD_TRY_ASSIGN(times_, context_.owner->row_times());
-    return spec_.ints.decode(source(), context_.stats, differences_);
+    return spec_.ints.decode(source(), context_.decoding, differences_);
   }
   std::size_t size_max() const override { return spec_.format.size(); }
   char* write(std::uint32_t row, char* out) override {
@@ -271,7 +271,7 @@ class UuidReader final : public FormattedReader {
     if (!ids_.empty()) return {};
     SKALD_TRY_ASSIGN(table_, context_.shared->uuid_bytes());
     if (context_.shared->uuids_count == 0) return damaged("a UUID column without a UUID table");
-    return spec_.ints.decode(source(), context_.stats, ids_, context_.shared->uuids_count - 1);
+    return spec_.ints.decode(source(), context_.decoding, ids_, context_.shared->uuids_count - 1);
   }
   std::size_t size_max() const override { return kUuidTextBytes; }
   char* write(std::uint32_t row, char* out) override {
@@ -320,7 +320,7 @@ class HexReader final : public FormattedReader {
   base::Status load() override {
     if (!page_.view.empty()) return {};
     const std::uint64_t size = std::uint64_t{spec_.rows} * spec_.width;
-    SKALD_TRY_ASSIGN(page_, source().read(spec_.page, size, context_.stats));
+    SKALD_TRY_ASSIGN(page_, source().read(spec_.page, size, context_.decoding));
     if (page_.view.size() == size) return {};
     page_ = PageBytes{};
     return damaged("hex page has the wrong size");
@@ -354,7 +354,7 @@ class Ipv4Reader final : public FormattedReader {
  protected:
   base::Status load() override {
     if (!addresses_.empty()) return {};
-    return spec_.ints.decode(source(), context_.stats, addresses_);
+    return spec_.ints.decode(source(), context_.decoding, addresses_);
   }
   std::size_t size_max() const override { return 15; }
   char* write(std::uint32_t row, char* out) override { return write_ipv4(addresses_[row], out); }
@@ -373,7 +373,7 @@ class DigitsReader final : public FormattedReader {
  protected:
   base::Status load() override {
     if (!numbers_.empty()) return {};
-    return spec_.ints.decode(source(), context_.stats, numbers_,
+    return spec_.ints.decode(source(), context_.decoding, numbers_,
                              static_cast<std::uint64_t>(kPowersOfTen[spec_.width]) - 1);
   }
   std::size_t size_max() const override { return spec_.width; }

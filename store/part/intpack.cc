@@ -264,15 +264,16 @@ base::Result<Ints> Ints::parse(base::ByteReader& reader, std::uint32_t count,
 }
 
 template <typename T>
-base::Status Ints::add_high(const PageSource& source, ScanStats* stats, std::vector<T>& out) const {
-  SKALD_TRY_ASSIGN(const PageBytes high, source.read(rare_->high_page, count_, stats));
+base::Status Ints::add_high(const PageSource& source, Decoding* decoding,
+                            std::vector<T>& out) const {
+  SKALD_TRY_ASSIGN(const PageBytes high, source.read(rare_->high_page, count_, decoding));
   if (high.view.size() != count_) return source.damaged("integer page has the wrong size");
   const auto* const bytes = reinterpret_cast<const unsigned char*>(high.view.data());
   if (low_bits_ < sizeof(T) * 8)
     for (std::uint32_t i = 0; i < count_; ++i)
       out[i] = static_cast<T>(out[i] | (static_cast<T>(bytes[i]) << low_bits_));
   SKALD_TRY_ASSIGN(const PageBytes page,
-                   source.read(rare_->exception_page, std::uint64_t{count_} * 16, stats));
+                   source.read(rare_->exception_page, std::uint64_t{count_} * 16, decoding));
   base::ByteReader reader(page.view);
   for (std::uint64_t at = 0; !reader.done();) {
     at += reader.read_varint();
@@ -284,10 +285,10 @@ base::Status Ints::add_high(const PageSource& source, ScanStats* stats, std::vec
 }
 
 template <typename T>
-base::Status Ints::add_frames(const PageSource& source, ScanStats* stats,
+base::Status Ints::add_frames(const PageSource& source, Decoding* decoding,
                               std::vector<T>& out) const {
   SKALD_TRY_ASSIGN(const PageBytes page,
-                   source.read(rare_->frame_page, (count_ / kFrameRows + 1) * 10, stats));
+                   source.read(rare_->frame_page, (count_ / kFrameRows + 1) * 10, decoding));
   base::ByteReader reader(page.view);
   std::uint64_t frame_base = 0;
   for (std::size_t start = 0; start < count_; start += kFrameRows) {
@@ -299,25 +300,26 @@ base::Status Ints::add_frames(const PageSource& source, ScanStats* stats,
 }
 
 template <typename T>
-base::Status Ints::decode(const PageSource& source, ScanStats* stats, std::vector<T>& out,
+base::Status Ints::decode(const PageSource& source, Decoding* decoding, std::vector<T>& out,
                           std::uint64_t value_max) const {
-  base::Status status = decode_values(source, stats, out, value_max);
+  base::Status status = decode_values(source, decoding, out, value_max);
   if (!status.ok()) out.clear();  // callers take "not empty" for "decoded"
   return status;
 }
 
 template <typename T>
-base::Status Ints::decode_values(const PageSource& source, ScanStats* stats, std::vector<T>& out,
+base::Status Ints::decode_values(const PageSource& source, Decoding* decoding, std::vector<T>& out,
                                  std::uint64_t value_max) const {
   if constexpr (sizeof(T) < 8) {
     if (!constant_ && (delta_ || factor_ != 1 || low_bits_ > 32)) {
       // Rare for ids; the wide way keeps the narrow one simple.
       std::vector<std::uint64_t> wide;
-      SKALD_TRY(decode(source, stats, wide, value_max));
+      SKALD_TRY(decode(source, decoding, wide, value_max));
       out.assign(wide.begin(), wide.end());
       return {};
     }
   }
+  if (decoding != nullptr) SKALD_TRY(decoding->take(std::uint64_t{count_} * sizeof(T)));
   if (constant_) {
     if (base_ > value_max) return source.damaged("integer out of range");
     out.assign(count_, static_cast<T>(base_));
@@ -325,13 +327,14 @@ base::Status Ints::decode_values(const PageSource& source, ScanStats* stats, std
   }
   out.assign(count_, 0);
   if (low_bits_ > 0) {
-    SKALD_TRY_ASSIGN(const PageBytes low, source.read(low_page_, std::uint64_t{count_} * 8, stats));
+    SKALD_TRY_ASSIGN(const PageBytes low,
+                     source.read(low_page_, std::uint64_t{count_} * 8, decoding));
     if (low.view.size() != (std::uint64_t{count_} * low_bits_ + 7) / 8)
       return source.damaged("integer page has the wrong size");
     unpack(low.view, low_bits_, count_, out.data());
   }
-  if (has_high_) SKALD_TRY(add_high(source, stats, out));
-  if (frames_ && !delta_) SKALD_TRY(add_frames(source, stats, out));
+  if (has_high_) SKALD_TRY(add_high(source, decoding, out));
+  if (frames_ && !delta_) SKALD_TRY(add_frames(source, decoding, out));
   const T factor = static_cast<T>(factor_), base = static_cast<T>(base_);
   T largest = 0;
   if (delta_) {
@@ -358,9 +361,9 @@ std::uint64_t Ints::stored_bytes() const noexcept {
   return low_page_.stored + rare;
 }
 
-template base::Status Ints::decode(const PageSource&, ScanStats*, std::vector<std::uint32_t>&,
+template base::Status Ints::decode(const PageSource&, Decoding*, std::vector<std::uint32_t>&,
                                    std::uint64_t) const;
-template base::Status Ints::decode(const PageSource&, ScanStats*, std::vector<std::uint64_t>&,
+template base::Status Ints::decode(const PageSource&, Decoding*, std::vector<std::uint64_t>&,
                                    std::uint64_t) const;
 
 }  // namespace skald::store::part

@@ -41,17 +41,17 @@ class Ints {
   // On error `out` is empty. T: std::uint32_t (kCorrupt if a value is above `value_max`) or
   // std::uint64_t.
   template <typename T>
-  base::Status decode(const PageSource& source, ScanStats* stats, std::vector<T>& out,
+  base::Status decode(const PageSource& source, Decoding* decoding, std::vector<T>& out,
                       std::uint64_t value_max = std::numeric_limits<T>::max()) const;
 
  private:
   template <typename T>
-  base::Status decode_values(const PageSource& source, ScanStats* stats, std::vector<T>& out,
+  base::Status decode_values(const PageSource& source, Decoding* decoding, std::vector<T>& out,
                              std::uint64_t value_max) const;
   template <typename T>
-  base::Status add_high(const PageSource& source, ScanStats* stats, std::vector<T>& out) const;
+  base::Status add_high(const PageSource& source, Decoding* decoding, std::vector<T>& out) const;
   template <typename T>
-  base::Status add_frames(const PageSource& source, ScanStats* stats, std::vector<T>& out) const;
+  base::Status add_frames(const PageSource& source, Decoding* decoding, std::vector<T>& out) const;
 
   struct Rare {  // most have none of these
     PageRef frame_page, high_page, exception_page;

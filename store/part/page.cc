@@ -106,12 +106,33 @@ PageRef PageRef::parse(base::ByteReader& reader, bool& ok) {
   return ref;
 }
 
+base::Status Decoding::take(std::uint64_t bytes) {
+  if (memory_ == nullptr) return {};
+  if (!memory_->take(bytes)) return base::resource_exhausted("the scan is out of memory");
+  taken_ += bytes;
+  return {};
+}
+
+base::Status Decoding::check_room(std::uint64_t bytes) {
+  SKALD_TRY(take(bytes));
+  if (memory_ == nullptr) return {};
+  taken_ -= bytes;
+  memory_->give_back(bytes);
+  return {};
+}
+
+void Decoding::count_page(std::uint64_t stored, std::uint64_t decoded) noexcept {
+  if (stats_ == nullptr) return;
+  stats_->bytes_read.fetch_add(stored, std::memory_order_relaxed);
+  stats_->bytes_decoded.fetch_add(decoded, std::memory_order_relaxed);
+}
+
 base::Status PageSource::damaged(std::string_view what) const {
   return base::corrupt(place_ + ": " + std::string(what));
 }
 
 base::Result<PageBytes> PageSource::read(const PageRef& ref, std::uint64_t size_max,
-                                         ScanStats* stats) const {
+                                         Decoding* decoding) const {
   PageBytes page;
   if (ref.size > size_max) return damaged("page larger than its column");
   if (ref.kind == PageRef::Kind::kInline) {
@@ -123,14 +144,12 @@ base::Result<PageBytes> PageSource::read(const PageRef& ref, std::uint64_t size_
   const std::string_view stored = group_.substr(ref.offset, ref.stored);
   if (base::crc32c(stored) != ref.crc)
     return damaged("checksum of the page at " + std::to_string(ref.offset));
-  if (stats != nullptr) {
-    stats->bytes_read.fetch_add(ref.stored, std::memory_order_relaxed);
-    stats->bytes_decoded.fetch_add(ref.size, std::memory_order_relaxed);
-  }
+  if (decoding != nullptr) decoding->count_page(ref.stored, ref.size);
   if (ref.kind == PageRef::Kind::kStored) {
     page.view = stored;
     return page;
   }
+  if (decoding != nullptr) SKALD_TRY(decoding->take(ref.size));
   page.owned = std::make_unique_for_overwrite<char[]>(ref.size);
   const std::size_t size = ZSTD_decompressDCtx(thread_decompressor(), page.owned.get(), ref.size,
                                                stored.data(), stored.size());

@@ -80,12 +80,37 @@ struct PageBytes {
   std::unique_ptr<char[]> owned;
 };
 
+// What one block decodes: counted for its scan, and taken from the scan's memory until the block
+// goes.
+class Decoding {
+ public:
+  Decoding(ScanStats* stats, ScanMemory* memory) : stats_(stats), memory_(memory) {}
+  ~Decoding() {
+    if (memory_ != nullptr) memory_->give_back(taken_);
+  }
+  Decoding(const Decoding&) = delete;
+  Decoding& operator=(const Decoding&) = delete;
+
+  // Before that much is allocated. kResourceExhausted: the scan may not have it.
+  base::Status take(std::uint64_t bytes);
+  // The same for what the caller of the block will hold.
+  base::Status check_room(std::uint64_t bytes);
+  void count_page(std::uint64_t stored, std::uint64_t decoded) noexcept;
+
+ private:
+  ScanStats* const stats_;
+  ScanMemory* const memory_;
+  std::uint64_t taken_ = 0;
+};
+
 class PageSource {
  public:
   PageSource(std::string_view group, std::string place) : group_(group), place_(std::move(place)) {}
 
-  // kCorrupt if the reference is out of bounds, claims more than `size_max`, or fails its checksum.
-  base::Result<PageBytes> read(const PageRef& ref, std::uint64_t size_max, ScanStats* stats) const;
+  // kCorrupt if the reference is out of bounds, claims more than `size_max`, or fails its checksum;
+  // kResourceExhausted from `decoding`, which may be null.
+  base::Result<PageBytes> read(const PageRef& ref, std::uint64_t size_max,
+                               Decoding* decoding) const;
   base::Status damaged(std::string_view what) const;  // kCorrupt with the place
   std::uint64_t group_size() const noexcept { return group_.size(); }
 

@@ -118,7 +118,7 @@ class TemplateReader final : public ColumnReader {
   base::Status load() {
     if (!ids_.empty()) return {};
     std::vector<std::uint32_t> ids;
-    SKALD_TRY(spec_.ints.decode(source(), context_.stats, ids, spec_.templates.size() - 1));
+    SKALD_TRY(spec_.ints.decode(source(), context_.decoding, ids, spec_.templates.size() - 1));
     std::vector<std::uint32_t> seen(spec_.templates.size(), 0);
     ordinals_.resize(ids.size());
     for (std::size_t row = 0; row < ids.size(); ++row) ordinals_[row] = seen[ids[row]]++;
@@ -164,7 +164,7 @@ class TemplateReader final : public ColumnReader {
     std::vector<TextColumn> values;
     SKALD_TRY(read_values(t, inside, values));
     return join_pieces(spec_.templates[t].literals, values, inside.count(), kRowGroupBytesMax,
-                       source(), out);
+                       source(), *context_.decoding, out);
   }
   std::vector<Selection> split(const Selection& selection) const {
     std::vector<Selection> inside;
@@ -337,6 +337,7 @@ class WordsReader final : public ColumnReader {
     std::uint64_t total = 0;
     selection.for_each([&](std::uint32_t row) { total += size_of(row); });
     if (total > kRowGroupBytesMax) return damaged("lines larger than their row group");
+    SKALD_TRY(context_.decoding->check_room(total));
     auto bytes = std::make_unique_for_overwrite<char[]>(total + 1);
     char* at = bytes.get();
     selection.for_each([&](std::uint32_t row) {
@@ -396,9 +397,9 @@ class WordsReader final : public ColumnReader {
   base::Status load() {
     if (!first_.empty()) return {};
     SKALD_TRY(stored_.load(spec_.entries, context_));
-    SKALD_TRY(spec_.words->decode(source(), context_.stats, words_, spec_.entries.count - 1));
+    SKALD_TRY(spec_.words->decode(source(), context_.decoding, words_, spec_.entries.count - 1));
     std::vector<std::uint32_t> counts;
-    SKALD_TRY(spec_.ints.decode(source(), context_.stats, counts, spec_.words->count()));
+    SKALD_TRY(spec_.ints.decode(source(), context_.decoding, counts, spec_.words->count()));
     std::uint64_t total = 0;
     for (const std::uint32_t count : counts) total += count;
     if (total != spec_.words->count()) return damaged("words per row");

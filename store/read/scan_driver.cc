@@ -23,14 +23,6 @@ struct Item {
   std::shared_ptr<const part::PartReader> reader;
   std::shared_ptr<const part::BlockContext> context;
   std::shared_ptr<Block> block;
-  // Of a row group: the blocks that may have lines to find; nothing: all.
-  std::optional<part::BlockNumbers> blocks = std::nullopt;
-};
-
-// A row group to open.
-struct WantedGroup {
-  std::size_t index = 0;
-  std::optional<part::BlockNumbers> blocks;  // as in Item
 };
 
 struct LaterFirst {
@@ -95,14 +87,15 @@ class ScanDriver final : public Scan {
 
   void work(Run& run, unsigned worker);
   base::Status process(Run& run, Item item, unsigned worker);
-  std::vector<WantedGroup> wanted_groups(const part::PartReader& reader,
+  std::vector<std::size_t> wanted_groups(const part::PartReader& reader,
                                          const part::BlockContext& context,
                                          const std::optional<std::vector<bool>>& among);
   void expand_part(Run& run, const Item& item);
   base::Status expand_group(Run& run, const Item& item, unsigned worker);
   base::Status visit(Run& run, Block& block, unsigned worker);
   std::shared_ptr<const part::BlockContext> part_context(const catalog::PartHandle& part,
-                                                         const catalog::OpenPart& open);
+                                                         const catalog::OpenPart& open,
+                                                         ScanMemory* memory);
   std::unique_ptr<Block> open_slice(const HeadSlice& slice);
   void warn(std::string text);
   static base::Status interrupted(const ScanOptions& options);
@@ -204,7 +197,8 @@ base::Status ScanDriver::visit(Run& run, Block& block, unsigned worker) {
 }
 
 std::shared_ptr<const part::BlockContext> ScanDriver::part_context(const catalog::PartHandle& part,
-                                                                   const catalog::OpenPart& open) {
+                                                                   const catalog::OpenPart& open,
+                                                                   ScanMemory* memory) {
   auto context = std::make_shared<part::BlockContext>();
   context->streams.reserve(open.numbers.size());
   for (const std::uint32_t number : open.numbers)
@@ -212,6 +206,7 @@ std::shared_ptr<const part::BlockContext> ScanDriver::part_context(const catalog
   context->range = plan_.range;
   context->sequence = part.meta().name.first_sequence;
   context->stats = &stats_;
+  context->memory = memory;
   for (const PlannedDelete& planned : plan_.deletes) {
     if (!planned.range.overlaps(part.meta().min_time_ns, part.meta().max_time_ns)) continue;
     auto tombstone = std::make_shared<part::Tombstone>();
@@ -225,10 +220,15 @@ std::shared_ptr<const part::BlockContext> ScanDriver::part_context(const catalog
 }
 
 // The row groups of a part that the request may have rows of.
-std::vector<WantedGroup> ScanDriver::wanted_groups(const part::PartReader& reader,
+std::vector<std::size_t> ScanDriver::wanted_groups(const part::PartReader& reader,
                                                    const part::BlockContext& context,
                                                    const std::optional<std::vector<bool>>& among) {
-  std::vector<WantedGroup> out;
+  const auto refused = [&](std::size_t group) {
+    if (among && group < among->size() && !(*among)[group]) return true;
+    return std::any_of(plan_.prune.begin(), plan_.prune.end(),
+                       [&](const LineFilter& filter) { return !reader.may_match(filter, group); });
+  };
+  std::vector<std::size_t> out;
   const auto infos = reader.row_groups();
   for (std::size_t i = 0; i < infos.size(); ++i) {
     const bool wanted =
@@ -239,10 +239,7 @@ std::vector<WantedGroup> ScanDriver::wanted_groups(const part::PartReader& reade
                              context.streams[totals.stream] != part::kNotSelected &&
                              plan_.range.overlaps(totals.min_time_ns, totals.max_time_ns);
                     });
-    if (!wanted || (among && i < among->size() && !(*among)[i])) continue;
-    WantedGroup group{i, std::nullopt};
-    if (!plan_.prune.empty()) group.blocks = reader.blocks_that_may_match(plan_.prune, i);
-    if (!group.blocks || !group.blocks->empty()) out.push_back(std::move(group));
+    if (wanted && !refused(i)) out.push_back(i);
   }
   return out;
 }
@@ -261,8 +258,8 @@ void ScanDriver::expand_part(Run& run, const Item& item) {
     return;
   }
   const catalog::OpenPart& open = **opened;
-  const auto context = part_context(part, open);
-  std::vector<WantedGroup> groups = wanted_groups(*open.reader, *context, among);
+  const auto context = part_context(part, open, run.options.memory);
+  const std::vector<std::size_t> groups = wanted_groups(*open.reader, *context, among);
   if (groups.empty()) {
     ++stats_.parts_skipped;
     return;
@@ -272,23 +269,19 @@ void ScanDriver::expand_part(Run& run, const Item& item) {
   stats_.blocks_skipped += infos.size() - groups.size();
   const std::scoped_lock lock(run.mutex);
   if (!run.status.ok()) return;
-  for (WantedGroup& group : groups) {
-    const part::RowGroupInfo& info = infos[group.index];
+  for (const std::size_t i : groups)
     run.heap.push({Item::Kind::kGroup,
-                   info.min_time_ns,
-                   info.max_time_ns,
-                   group.index,
+                   infos[i].min_time_ns,
+                   infos[i].max_time_ns,
+                   i,
                    open.reader,
                    context,
-                   {},
-                   std::move(group.blocks)});
-  }
+                   {}});
   run.changed.notify_all();
 }
 
 base::Status ScanDriver::expand_group(Run& run, const Item& item, unsigned worker) {
-  auto blocks =
-      item.reader->open_row_group(item.index, item.context, item.blocks ? &*item.blocks : nullptr);
+  auto blocks = item.reader->open_row_group(item.index, item.context);
   if (!blocks.ok()) {
     warn("a row group was left out: " + blocks.status().to_string());
     return {};

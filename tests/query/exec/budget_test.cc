@@ -1,0 +1,116 @@
+// Queries made to use memory: each is refused in the query's words, and the process holds no more
+// than the budget and a little meanwhile. Counts what is really allocated.
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "query/exec/engine.h"
+#include "tests/query/exec/memory_store.h"
+
+namespace {
+
+std::atomic<std::int64_t> held{0}, peak{0};
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+  void* const at = std::malloc(size);
+  if (at == nullptr) std::abort();
+  const auto now = held += static_cast<std::int64_t>(malloc_usable_size(at));
+  for (std::int64_t known = peak; now > known && !peak.compare_exchange_weak(known, now);) {
+  }
+  return at;
+}
+void operator delete(void* at) noexcept {
+  held -= static_cast<std::int64_t>(malloc_usable_size(at));
+  std::free(at);
+}
+void operator delete(void* at, std::size_t) noexcept { operator delete(at); }
+
+namespace skald::query {
+namespace {
+
+constexpr std::int64_t kSecond = base::kNsPerSecond;
+constexpr std::uint64_t kBudget = 16U << 20;
+// Beyond the budget: what an allocation under way adds, the store's blocks, and the query itself.
+constexpr std::int64_t kSlack = 24 << 20;
+
+class Budget : public ::testing::Test {
+ protected:
+  Budget() {
+    for (int i = 0; i < 20'000; ++i) {
+      const std::string n = std::to_string(i);
+      store_.add(
+          {{"job", "a"}, {"pod", "p" + std::to_string(i % 7)}}, i * kSecond / 10,
+          "{\"id\":\"id-" + n + "\",\"n\":" + n + ",\"text\":\"" + std::string(200, 'x') + "\"}");
+    }
+  }
+
+  void expect_refused(const std::string& text, bool instant = true) {
+    EngineOptions options;
+    options.memory_max = kBudget;
+    const Engine engine(store_, base::Clock::system(), options);
+    QueryRequest request;
+    request.text = text;
+    request.instant = instant;
+    request.start_ns = 0;
+    request.end_ns = 2000 * kSecond;
+    request.step_ns = kSecond;
+    request.limit = 1'000'000;
+    const std::int64_t before = held;
+    peak = before;
+    const auto result = engine.run(request);
+    const std::int64_t used = peak - before;
+    ASSERT_FALSE(result.ok()) << text;
+    EXPECT_EQ(result.status().code(), base::Code::kResourceExhausted) << text;
+    EXPECT_EQ(result.status().message(),
+              "the query needs more than its 16 MiB of memory; select fewer streams, a shorter "
+              "range, a larger step or fewer groups")
+        << text;
+    EXPECT_LT(used, static_cast<std::int64_t>(kBudget) + kSlack) << text;
+  }
+
+  MemoryStore store_{1000};
+};
+
+TEST_F(Budget, SeriesAndTheirPoints) {
+  expect_refused(R"(sum by (id) (count_over_time({job="a"} | json [1h])))");
+  expect_refused(R"(count_over_time({job="a"} | json [1m]))", false);
+  expect_refused(R"(topk(10, rate({job="a"} | json [5m])))", false);
+  expect_refused(R"(sort(count_over_time({job="a"} | json [1h])))");
+  expect_refused(
+      R"(count_over_time({job="a"} | json [1h]) / on (id) group_left () sum by (id) (count_over_time({job="a"} | json [1h])))");
+}
+
+TEST_F(Budget, EveryValueOfAQuantile) {
+  expect_refused(R"(quantile_over_time(0.5, {job="a"} | json | unwrap n [10m]) by (id))", false);
+  expect_refused(R"(sum(rate_counter({job="a"} | json | unwrap n [1000s])))", false);
+}
+
+TEST_F(Budget, WhatTemplatesMake) {
+  std::string formats;
+  for (int i = 0; i < 100; ++i)
+    formats += (i == 0 ? "" : ",") + ("l" + std::to_string(i)) + R"(=`{{ repeat 2000000 "x" }}`)";
+  expect_refused(R"(sum(count_over_time({job="a"} | label_format )" + formats +
+                 R"( | l1!="" [1h])))");
+  std::string stages;
+  for (int i = 0; i < 100; ++i)
+    stages += " | label_format l" + std::to_string(i) + R"(=`{{ printf "%900000s" "x" }}`)";
+  expect_refused(R"(sum(count_over_time({job="a"})" + stages + R"( | l1!="" [1h])))");
+  expect_refused(R"({job="a"} | line_format `{{ repeat 100000 "x" }}`)", false);
+}
+
+TEST_F(Budget, NamesOfNestedObjects) {
+  std::string line = "{\"" + std::string(100'000, 'k') + "\":{";
+  for (int i = 0; i < 300; ++i) line += (i == 0 ? "\"a" : ",\"a") + std::to_string(i) + "\":1";
+  store_.add({{"job", "b"}}, kSecond, line + "}}");
+  expect_refused(R"({job="b"} | json)", false);
+}
+
+TEST_F(Budget, EntriesOfAnAnswer) { expect_refused(R"({job="a"} | json)", false); }
+
+}  // namespace
+}  // namespace skald::query
