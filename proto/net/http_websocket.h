@@ -92,7 +92,7 @@ class WebSocketSession final : public ConnectionBase {
     socket_.read_message_max(kMessageMax);
     socket_.control_callback(
         [this](boost::beast::websocket::frame_type, auto) { heard_ns_ = monotonic_ns(); });
-    heard_ns_ = monotonic_ns();
+    heard_ns_ = pinged_ns_ = monotonic_ns();
     const boost::beast::http::request<boost::beast::http::empty_body> request(head);
     socket_.async_accept(
         request, [self = self(), opened = std::move(opened)](boost::system::error_code error) {
