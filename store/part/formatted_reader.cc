@@ -102,28 +102,20 @@ class DecimalReader final : public FormattedReader {
   base::Status filter_interval(const ValuePredicate::Interval& interval, const Selection& among,
                                Selection& hits) override {
     if (spec_.exceptions > 0) return ColumnReader::filter_interval(interval, among, hits);
-    SKALD_TRY(load());
     // The double of a mantissa grows with it: the interval is one of mantissas.
     const std::int64_t low = first_where(
         [&](double v) { return interval.low_open ? v > interval.low : v >= interval.low; });
     const std::int64_t high = first_where([&](double v) {
       return interval.high_open ? v >= interval.high : v > interval.high;
     });  // exclusive
-    if (std::isnan(interval.low) || std::isnan(interval.high) || high <= low) {
-      if (interval.complement) unite(among, hits);
-      return {};
-    }
-    const std::uint64_t start = static_cast<std::uint64_t>(low - spec_.min);
-    const std::uint64_t size = static_cast<std::uint64_t>(high - low);
+    Selection inside(hits.rows());
+    if (!std::isnan(interval.low) && !std::isnan(interval.high) && high > low)
+      SKALD_TRY(select({static_cast<std::uint64_t>(low - spec_.min),
+                        static_cast<std::uint64_t>(high - spec_.min)},
+                       among, inside));
     for (std::size_t w = 0; w < hits.words().size(); ++w) {
-      const std::uint64_t wanted = among.words()[w];
-      if (wanted == 0) continue;
-      const std::size_t first = w * 64;
-      const std::size_t count = std::min<std::size_t>(64, numbers_.size() - first);
-      std::uint64_t bits = 0;
-      for (std::size_t i = 0; i < count; ++i)
-        bits |= std::uint64_t{numbers_[first + i] - start < size} << i;
-      hits.words()[w] |= (interval.complement ? ~bits : bits) & wanted;
+      const std::uint64_t in = inside.words()[w];
+      hits.words()[w] |= interval.complement ? among.words()[w] & ~in : in;
     }
     return {};
   }
@@ -178,6 +170,16 @@ class DecimalReader final : public FormattedReader {
   }
 
  private:
+  // Of mantissas above the least one.
+  base::Status select(const IntRange& range, const Selection& among, Selection& hits) {
+    const auto most = static_cast<std::uint64_t>(spec_.max - spec_.min);
+    if (numbers_.empty())
+      return spec_.ints.select(source(), context_.decoding, range, most, among, hits);
+    among.for_each([&](std::uint32_t row) {
+      if (range.begin <= numbers_[row] && numbers_[row] < range.end) hits.set(row);
+    });
+    return {};
+  }
   std::int64_t mantissa(std::uint32_t row) const {
     return spec_.min + static_cast<std::int64_t>(numbers_[row]);
   }

@@ -27,6 +27,10 @@ enum class IntsHint : std::uint8_t {
 void encode_ints(std::span<const std::uint64_t> values, IntsHint hint, PageWriter& pages,
                  std::string& spec);
 
+struct IntRange {
+  std::uint64_t begin = 0, end = 0;  // from begin up to, not including, end
+};
+
 class Ints {
  public:
   // Reads the description; the count is known from the context.
@@ -44,7 +48,23 @@ class Ints {
   base::Status decode(const PageSource& source, Decoding* decoding, std::vector<T>& out,
                       std::uint64_t value_max = std::numeric_limits<T>::max()) const;
 
+  // Adds to `hits` the rows of `among` whose value lies in the range, keeping no values. kCorrupt
+  // if a value is above `value_max`; then `hits` may have rows more. In int_range.cc.
+  base::Status select(const PageSource& source, Decoding* decoding, const IntRange& range,
+                      std::uint64_t value_max, const Selection& among, Selection& hits) const;
+
  private:
+  // Each value stands alone in the low bits and the byte above.
+  bool packed_only() const noexcept;
+  base::Status select_decoded(const PageSource& source, Decoding* decoding, const IntRange& range,
+                              std::uint64_t value_max, const Selection& among,
+                              Selection& hits) const;
+  // `wanted` and `limit`, which all are below, are of values as stored.
+  base::Status select_split(const PageSource& source, Decoding* decoding, std::string_view low,
+                            const IntRange& wanted, std::uint64_t limit, const Selection& among,
+                            Selection& hits) const;
+  base::Status select_packed(const PageSource& source, std::string_view low, const IntRange& wanted,
+                             std::uint64_t limit, const Selection& among, Selection& hits) const;
   template <typename T>
   base::Status decode_values(const PageSource& source, Decoding* decoding, std::vector<T>& out,
                              std::uint64_t value_max) const;

@@ -23,6 +23,14 @@ struct Item {
   std::shared_ptr<const part::PartReader> reader;
   std::shared_ptr<const part::BlockContext> context;
   std::shared_ptr<Block> block;
+  // Of a row group: the blocks that may have lines to find; nothing: all.
+  std::optional<part::BlockNumbers> blocks = std::nullopt;
+};
+
+// A row group to open.
+struct WantedGroup {
+  std::size_t index = 0;
+  std::optional<part::BlockNumbers> blocks;  // as in Item
 };
 
 struct LaterFirst {
@@ -87,7 +95,7 @@ class ScanDriver final : public Scan {
 
   void work(Run& run, unsigned worker);
   base::Status process(Run& run, Item item, unsigned worker);
-  std::vector<std::size_t> wanted_groups(const part::PartReader& reader,
+  std::vector<WantedGroup> wanted_groups(const part::PartReader& reader,
                                          const part::BlockContext& context,
                                          const std::optional<std::vector<bool>>& among);
   void expand_part(Run& run, const Item& item);
@@ -220,15 +228,10 @@ std::shared_ptr<const part::BlockContext> ScanDriver::part_context(const catalog
 }
 
 // The row groups of a part that the request may have rows of.
-std::vector<std::size_t> ScanDriver::wanted_groups(const part::PartReader& reader,
+std::vector<WantedGroup> ScanDriver::wanted_groups(const part::PartReader& reader,
                                                    const part::BlockContext& context,
                                                    const std::optional<std::vector<bool>>& among) {
-  const auto refused = [&](std::size_t group) {
-    if (among && group < among->size() && !(*among)[group]) return true;
-    return std::any_of(plan_.prune.begin(), plan_.prune.end(),
-                       [&](const LineFilter& filter) { return !reader.may_match(filter, group); });
-  };
-  std::vector<std::size_t> out;
+  std::vector<WantedGroup> out;
   const auto infos = reader.row_groups();
   for (std::size_t i = 0; i < infos.size(); ++i) {
     const bool wanted =
@@ -239,7 +242,10 @@ std::vector<std::size_t> ScanDriver::wanted_groups(const part::PartReader& reade
                              context.streams[totals.stream] != part::kNotSelected &&
                              plan_.range.overlaps(totals.min_time_ns, totals.max_time_ns);
                     });
-    if (wanted && !refused(i)) out.push_back(i);
+    if (!wanted || (among && i < among->size() && !(*among)[i])) continue;
+    WantedGroup group{i, std::nullopt};
+    if (!plan_.prune.empty()) group.blocks = reader.blocks_that_may_match(plan_.prune, i);
+    if (!group.blocks || !group.blocks->empty()) out.push_back(std::move(group));
   }
   return out;
 }
@@ -259,7 +265,7 @@ void ScanDriver::expand_part(Run& run, const Item& item) {
   }
   const catalog::OpenPart& open = **opened;
   const auto context = part_context(part, open, run.options.memory);
-  const std::vector<std::size_t> groups = wanted_groups(*open.reader, *context, among);
+  std::vector<WantedGroup> groups = wanted_groups(*open.reader, *context, among);
   if (groups.empty()) {
     ++stats_.parts_skipped;
     return;
@@ -269,19 +275,23 @@ void ScanDriver::expand_part(Run& run, const Item& item) {
   stats_.blocks_skipped += infos.size() - groups.size();
   const std::scoped_lock lock(run.mutex);
   if (!run.status.ok()) return;
-  for (const std::size_t i : groups)
+  for (WantedGroup& group : groups) {
+    const part::RowGroupInfo& info = infos[group.index];
     run.heap.push({Item::Kind::kGroup,
-                   infos[i].min_time_ns,
-                   infos[i].max_time_ns,
-                   i,
+                   info.min_time_ns,
+                   info.max_time_ns,
+                   group.index,
                    open.reader,
                    context,
-                   {}});
+                   {},
+                   std::move(group.blocks)});
+  }
   run.changed.notify_all();
 }
 
 base::Status ScanDriver::expand_group(Run& run, const Item& item, unsigned worker) {
-  auto blocks = item.reader->open_row_group(item.index, item.context);
+  auto blocks =
+      item.reader->open_row_group(item.index, item.context, item.blocks ? &*item.blocks : nullptr);
   if (!blocks.ok()) {
     warn("a row group was left out: " + blocks.status().to_string());
     return {};
