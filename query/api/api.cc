@@ -67,6 +67,7 @@ Api::Impl::Impl(ApiDeps deps_in, std::shared_ptr<const ApiSettings> settings_in)
     route_metrics.push_back(std::make_unique<RouteMetrics>());
   deps.store->set_append_listener([this](std::string_view tenant, const model::PushBatch& batch) {
     results.on_append(tenant, batch);
+    shared_runs.on_change();
     tails.on_append(tenant, batch);
   });
   deps.store->set_delete_filter_factory(

@@ -11,6 +11,7 @@
 #include "query/api/delete_filters.h"
 #include "query/api/ingest.h"
 #include "query/api/result_cache.h"
+#include "query/api/shared_runs.h"
 #include "query/api/tail.h"
 
 namespace skald::query::api {
@@ -41,6 +42,7 @@ struct Api::Impl {
   TailHub tails;
   DeleteFilters delete_filters;
   ResultCache results;
+  SharedRuns shared_runs;
   QueryCounters query_counters;
   std::vector<std::unique_ptr<RouteMetrics>> route_metrics;  // as routes()
 

@@ -55,6 +55,7 @@ ServerResponse create(Call& call) {
   request.created_ns = call.now_ns;
   auto id = call.api.deps.store->add_delete(std::move(request));
   call.api.results.clear();
+  call.api.shared_runs.on_change();
   if (!id.ok()) return error_response(id.status());
   ServerResponse response;
   response.status = 204;
@@ -101,6 +102,7 @@ ServerResponse cancel(Call& call) {
   if (const base::Status status = call.api.deps.store->cancel_delete(call.tenant, id); !status.ok())
     return error_response(status);
   call.api.results.clear();
+  call.api.shared_runs.on_change();
   ServerResponse response;
   response.status = 204;
   return response;

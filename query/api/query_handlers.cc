@@ -33,8 +33,14 @@ bool from_drilldown(const net::ServerRequest& request) {
   return request.header("x-query-tags").find("grafana-lokiexplore-app") != std::string_view::npos;
 }
 
-base::Result<QueryResult> run_query(Call& call, const QueryLimits& limits, QueryRequest request,
-                                    bool keep_steps = false) {
+// How a query may be answered without being run, or run once for several.
+struct Sharing {
+  std::string normal;       // the query's text in normal form
+  bool keep_steps = false;  // its steps may come from memory
+};
+
+SharedRuns::Answer run_query(Call& call, const QueryLimits& limits, QueryRequest request,
+                             const Sharing& sharing) {
   request.cancelled = call.http.cancelled;
   request.timeout_ns = limits.timeout_ns;
   request.tenant.clear();
@@ -42,25 +48,34 @@ base::Result<QueryResult> run_query(Call& call, const QueryLimits& limits, Query
     request.tenant.append(request.tenant.empty() ? "" : "|").append(tenant);
   QueryCounters& counters = call.api.query_counters;
   counters.queries.fetch_add(1, std::memory_order_relaxed);
-  const auto run = [&call](const QueryRequest& some) { return call.api.deps.engine->run(some); };
-  auto result = keep_steps ? call.api.results.run(request, run) : run(request);
+  const auto alone = [&call](const QueryRequest& some) { return call.api.deps.engine->run(some); };
+  const auto run = [&](const QueryRequest& some) {
+    return sharing.keep_steps ? call.api.results.run(some, alone) : alone(some);
+  };
+  bool shared = false;
+  auto result = call.api.shared_runs.run(request, sharing.normal, run, shared);
   if (!result.ok()) {
     counters.failed.fetch_add(1, std::memory_order_relaxed);
     if (result.status().code() == base::Code::kCancelled)
       counters.cancelled.fetch_add(1, std::memory_order_relaxed);
     return result;
   }
-  counters.bytes.fetch_add(result->stats.bytes_processed, std::memory_order_relaxed);
-  counters.lines.fetch_add(result->stats.lines_processed, std::memory_order_relaxed);
-  counters.entries.fetch_add(result->stats.entries_returned, std::memory_order_relaxed);
+  const QueryStats& stats = (*result)->stats;
+  if (!shared) {
+    counters.bytes.fetch_add(stats.bytes_processed, std::memory_order_relaxed);
+    counters.lines.fetch_add(stats.lines_processed, std::memory_order_relaxed);
+  }
+  counters.entries.fetch_add(stats.entries_returned, std::memory_order_relaxed);
   return result;
 }
 
 // Too many series: an error, but for Drilldown a partial answer with a warning.
-base::Status limit_series(const Call& call, std::uint64_t limit, QueryResult& result) {
-  std::vector<Series>* series = nullptr;
-  if (auto* matrix = std::get_if<Matrix>(&result.data)) series = &matrix->series;
-  if (auto* vector = std::get_if<Vector>(&result.data)) series = &vector->series;
+base::Status limit_series(const Call& call, std::uint64_t limit,
+                          std::shared_ptr<const QueryResult>& result) {
+  const std::vector<Series>* series = nullptr;
+  const auto* matrix = std::get_if<Matrix>(&result->data);
+  if (matrix != nullptr) series = &matrix->series;
+  if (const auto* vector = std::get_if<Vector>(&result->data)) series = &vector->series;
   if (limit == 0 || series == nullptr || series->size() <= limit) return {};
   const std::string text =
       "maximum number of series (" + std::to_string(limit) + ") reached for a single query";
@@ -69,8 +84,17 @@ base::Status limit_series(const Call& call, std::uint64_t limit, QueryResult& re
         text +
         "; consider reducing query cardinality by adding more specific stream selectors, reducing "
         "the time range, or aggregating results with functions like sum(), count() or topk()");
-  series->resize(limit);
-  result.warnings.push_back(text + "; returning partial results");
+  // Others may send the whole.
+  auto part = std::make_shared<QueryResult>();
+  std::vector<Series> first(series->begin(), series->begin() + static_cast<std::ptrdiff_t>(limit));
+  if (matrix != nullptr)
+    part->data = Matrix{std::move(first)};
+  else
+    part->data = Vector{std::move(first)};
+  part->stats = result->stats;
+  part->warnings = result->warnings;
+  part->warnings.push_back(text + "; returning partial results");
+  result = std::move(part);
   return {};
 }
 
@@ -81,7 +105,7 @@ std::int64_t floor_to(std::int64_t time, std::int64_t step) {
 
 struct RangeQuery {
   QueryRequest request;
-  bool keep_steps = false;  // its steps may be answered from memory
+  Sharing sharing;
 };
 
 base::Result<RangeQuery> range_request(Call& call, const QueryLimits& limits) {
@@ -114,20 +138,22 @@ base::Result<RangeQuery> range_request(Call& call, const QueryLimits& limits) {
     request.end_ns = floor_to(range.end_ns + request.step_ns - 1, request.step_ns);
   }
   const bool fresh = has_token(call.http.header("cache-control"), "no-cache");
-  return RangeQuery{std::move(request), !fresh && ResultCache::can_keep(*expr)};
+  // Who wants it fresh shares with its like.
+  return RangeQuery{
+      std::move(request),
+      {(fresh ? "!" : "") + logql::to_string(*expr), !fresh && ResultCache::can_keep(*expr)}};
 }
 
-ServerResponse result_response(Call& call, const QueryLimits& limits,
-                               base::Result<QueryResult> result, model::Direction direction) {
+ServerResponse result_response(Call& call, const QueryLimits& limits, SharedRuns::Answer result,
+                               model::Direction direction) {
   if (!result.ok()) return error_response(result.status());
   if (const base::Status status = limit_series(call, limits.series, *result); !status.ok())
     return error_response(status);
   const bool categorize =
       has_token(call.http.header("x-loki-response-encoding-flags"), "categorize-labels");
   ServerResponse response = ServerResponse::json({});
-  auto shared = std::make_shared<QueryResult>(std::move(*result));
-  response.stream = [shared, categorize, direction](net::BodySink& sink) {
-    return write_result(*shared, categorize, direction, sink);
+  response.stream = [answer = std::move(*result), categorize, direction](net::BodySink& sink) {
+    return write_result(*answer, categorize, direction, sink);
   };
   return response;
 }
@@ -139,12 +165,13 @@ ServerResponse query_range(Call& call) {
   auto query = range_request(call, limits);
   if (!query.ok()) return error_response(query.status());
   const model::Direction direction = query->request.direction;
-  auto result = run_query(call, limits, std::move(query->request), query->keep_steps);
+  auto result = run_query(call, limits, std::move(query->request), query->sharing);
   return result_response(call, limits, std::move(result), direction);
 }
 
 ServerResponse query_instant(Call& call) {
   const QueryLimits limits = query_limits(call);
+  Sharing sharing;
   const auto build = [&]() -> base::Result<QueryRequest> {
     QueryRequest request;
     request.instant = true;
@@ -159,11 +186,12 @@ ServerResponse query_instant(Call& call) {
           "log queries are not supported as an instant query type, please change your query to a "
           "range query type");
     SKALD_TRY(check_expression(call, limits, *expr, {request.start_ns, request.end_ns}));
+    sharing.normal = logql::to_string(*expr);
     return request;
   };
   auto request = build();
   if (!request.ok()) return error_response(request.status());
-  return result_response(call, limits, run_query(call, limits, std::move(*request)),
+  return result_response(call, limits, run_query(call, limits, std::move(*request), sharing),
                          model::Direction::kBackward);
 }
 
@@ -172,29 +200,30 @@ ServerResponse legacy_query(Call& call) {
   auto query = range_request(call, limits);
   if (!query.ok()) return error_response(query.status());
   const model::Direction direction = query->request.direction;
-  auto result = run_query(call, limits, std::move(query->request));
+  query->sharing.keep_steps = false;
+  const auto result = run_query(call, limits, std::move(query->request), query->sharing);
   if (!result.ok()) return error_response(result.status());
-  auto* data = std::get_if<Streams>(&result->data);
+  const auto* data = std::get_if<Streams>(&(*result)->data);
   if (data == nullptr)
     return error_response(
         base::invalid_argument("legacy endpoints only support streams result type"));
   std::string out = "{\"streams\":[";
   bool first_stream = true;
-  for (const LogStream& stream : fold_labels(std::move(data->streams), direction)) {
+  for (const FoldedStream& stream : fold_labels(data->streams, direction)) {
     out.append(first_stream ? "{\"labels\":" : ",{\"labels\":");
     first_stream = false;
-    append_json_string(out, stream.labels.to_string());
+    append_json_string(out, stream.labels().to_string());
     out.append(",\"entries\":[");
     for (std::size_t i = 0; i < stream.entries.size(); ++i) {
       out.append(i == 0 ? "{\"ts\":" : ",{\"ts\":");
-      append_json_string(out, wire::format_rfc3339(stream.entries[i].timestamp_ns));
+      append_json_string(out, wire::format_rfc3339(stream.entries[i]->timestamp_ns));
       out.append(",\"line\":");
-      append_json_string(out, stream.entries[i].line);
+      append_json_string(out, stream.entries[i]->line);
       out.push_back('}');
     }
     out.append("]}");
   }
-  out.append("],\"stats\":").append(stats_json(result->stats)).append("}");
+  out.append("],\"stats\":").append(stats_json((*result)->stats)).append("}");
   return ServerResponse::json(std::move(out));
 }
 

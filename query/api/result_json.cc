@@ -34,7 +34,7 @@ model::Labels folded(const LogStream& stream, const LogEntry& entry) {
 
 class ResultWriter {
  public:
-  ResultWriter(QueryResult& result, bool categorize, model::Direction direction,
+  ResultWriter(const QueryResult& result, bool categorize, model::Direction direction,
                net::BodySink& sink)
       : result_(result), categorize_(categorize), direction_(direction), sink_(sink) {}
 
@@ -46,7 +46,7 @@ class ResultWriter {
       out_.push_back(',');
     }
     out_.append("\"data\":{\"resultType\":");
-    SKALD_TRY(std::visit([this](auto& data) { return write_data(data); }, result_.data));
+    SKALD_TRY(std::visit([this](const auto& data) { return write_data(data); }, result_.data));
     out_.append(",\"stats\":").append(stats_json(result_.stats)).append("}}");
     return sink_.write(out_);
   }
@@ -59,26 +59,38 @@ class ResultWriter {
     return status;
   }
 
-  base::Status write_data(Streams& data) {
+  base::Status write_data(const Streams& data) {
     out_.append(categorize_ ? "\"streams\",\"encodingFlags\":[\"categorize-labels\"],\"result\":["
                             : "\"streams\",\"result\":[");
-    if (!categorize_) data.streams = fold_labels(std::move(data.streams), direction_);
-    bool first_stream = true;
-    for (const LogStream& stream : data.streams) {
-      out_.append(first_stream ? "{\"stream\":" : ",{\"stream\":");
-      first_stream = false;
-      append_json_labels(out_, stream.labels);
-      out_.append(",\"values\":[");
-      bool first = true;
-      for (const LogEntry& entry : stream.entries) {
-        if (!first) out_.push_back(',');
-        first = false;
-        append_entry_json(out_, entry, categorize_);
-        SKALD_TRY(flush_if_full());
-      }
-      out_.append("]}");
+    bool first = true;
+    if (categorize_) {
+      for (const LogStream& stream : data.streams)
+        SKALD_TRY(write_stream(stream.labels, stream.entries, first));
+    } else {
+      for (const FoldedStream& stream : fold_labels(data.streams, direction_))
+        SKALD_TRY(write_stream(stream.labels(), stream.entries, first));
     }
     out_.push_back(']');
+    return {};
+  }
+
+  static const LogEntry& entry_of(const LogEntry& entry) { return entry; }
+  static const LogEntry& entry_of(const LogEntry* entry) { return *entry; }
+  template <typename Entries>
+  base::Status write_stream(const model::Labels& labels, const Entries& entries,
+                            bool& first_stream) {
+    out_.append(first_stream ? "{\"stream\":" : ",{\"stream\":");
+    first_stream = false;
+    append_json_labels(out_, labels);
+    out_.append(",\"values\":[");
+    bool first = true;
+    for (const auto& entry : entries) {
+      if (!first) out_.push_back(',');
+      first = false;
+      append_entry_json(out_, entry_of(entry), categorize_);
+      SKALD_TRY(flush_if_full());
+    }
+    out_.append("]}");
     return {};
   }
 
@@ -133,7 +145,7 @@ class ResultWriter {
     return {};
   }
 
-  QueryResult& result_;
+  const QueryResult& result_;
   const bool categorize_;
   const model::Direction direction_;
   net::BodySink& sink_;
@@ -162,43 +174,51 @@ void append_entry_json(std::string& out, const LogEntry& entry, bool categorize)
   out.push_back(']');
 }
 
-std::vector<LogStream> fold_labels(std::vector<LogStream> streams, model::Direction direction) {
-  std::vector<LogStream> out;
+model::Labels FoldedStream::labels() const { return folded(*source, *first); }
+
+std::vector<FoldedStream> fold_labels(const std::vector<LogStream>& streams,
+                                      model::Direction direction) {
+  std::vector<FoldedStream> out;
   std::vector<bool> mixed;  // entries of several source streams: to be put in order again
-  std::unordered_map<model::Labels, std::size_t, model::LabelsHash> index;
-  for (LogStream& stream : streams) {
+  std::unordered_multimap<std::size_t, std::size_t> index;  // hash of the labels to a place in out
+  const auto place_of = [&](const LogStream& stream, const LogEntry& entry) {
+    const model::Labels labels = folded(stream, entry);
+    const std::size_t hash = model::LabelsHash()(labels);
+    const auto [begin, end] = index.equal_range(hash);
+    for (auto known = begin; known != end; ++known)
+      if (out[known->second].labels() == labels) return known->second;
+    index.emplace(hash, out.size());
+    out.push_back({&stream, &entry, {&entry}});
+    mixed.push_back(false);
+    return out.size() - 1;
+  };
+  for (const LogStream& stream : streams) {
     const std::size_t before = out.size();
     const LogEntry* last = nullptr;
     std::size_t at = 0;
-    for (LogEntry& entry : stream.entries) {
+    for (const LogEntry& entry : stream.entries) {
+      const std::size_t known = out.size();
       if (last == nullptr || last->metadata != entry.metadata || last->parsed != entry.parsed) {
-        model::Labels labels = folded(stream, entry);
-        const auto [found, added] = index.try_emplace(std::move(labels), out.size());
-        at = found->second;
-        if (added) {
-          out.push_back(LogStream{found->first, {}});
-          mixed.push_back(false);
-        } else if (at < before) {
-          mixed[at] = true;
-        }
+        at = place_of(stream, entry);
+        if (at < before) mixed[at] = true;
       }
       last = &entry;
-      out[at].entries.push_back(LogEntry{entry.timestamp_ns, std::move(entry.line), {}, {}});
+      if (out.size() == known) out[at].entries.push_back(&entry);
     }
   }
   for (std::size_t i = 0; i < out.size(); ++i) {
     if (!mixed[i]) continue;
     const bool forward = direction == model::Direction::kForward;
     std::stable_sort(out[i].entries.begin(), out[i].entries.end(),
-                     [forward](const LogEntry& a, const LogEntry& b) {
-                       return forward ? a.timestamp_ns < b.timestamp_ns
-                                      : a.timestamp_ns > b.timestamp_ns;
+                     [forward](const LogEntry* a, const LogEntry* b) {
+                       return forward ? a->timestamp_ns < b->timestamp_ns
+                                      : a->timestamp_ns > b->timestamp_ns;
                      });
   }
   return out;
 }
 
-base::Status write_result(QueryResult& result, bool categorize, model::Direction direction,
+base::Status write_result(const QueryResult& result, bool categorize, model::Direction direction,
                           net::BodySink& sink) {
   return ResultWriter(result, categorize, direction, sink).write();
 }

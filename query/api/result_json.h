@@ -8,11 +8,20 @@ namespace skald::query::api {
 
 // Writes {"status":"success",...}. `categorize`: structured metadata and parsed labels stay apart
 // and every entry is a triple; else they join the stream's labels and regroup the streams.
-base::Status write_result(QueryResult& result, bool categorize, model::Direction direction,
+base::Status write_result(const QueryResult& result, bool categorize, model::Direction direction,
                           net::BodySink& sink);
 
-// Entries with metadata and parsed labels folded into the streams' labels; ordered by `direction`.
-std::vector<LogStream> fold_labels(std::vector<LogStream> streams, model::Direction direction);
+// Entries whose labels, with metadata and parsed ones folded in, are equal. Borrows them: an answer
+// is sent as it is, and its labels are put together as they are written.
+struct FoldedStream {
+  const LogStream* source = nullptr;  // of `first`, the first that appeared
+  const LogEntry* first = nullptr;
+  std::vector<const LogEntry*> entries;
+  model::Labels labels() const;
+};
+// In order of appearance; the entries ordered by `direction`.
+std::vector<FoldedStream> fold_labels(const std::vector<LogStream>& streams,
+                                      model::Direction direction);
 
 std::string stats_json(const QueryStats& stats);
 // ["<ns>","line"] or ["<ns>","line",{...}]

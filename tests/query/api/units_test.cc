@@ -91,13 +91,13 @@ TEST(FoldLabels, RegroupsAndKeepsOrder) {
   streams[0].entries = {{30, "x", {{"m", "1"}}, {}}, {20, "y", {}, {{"p", "q"}}}};
   streams[1].labels = {{"a", "1"}, {"m", "1"}};
   streams[1].entries = {{40, "z", {}, {}}, {10, "w", {}, {}}};
-  const auto folded = fold_labels(std::move(streams), model::Direction::kBackward);
+  const auto folded = fold_labels(streams, model::Direction::kBackward);
   ASSERT_EQ(folded.size(), 2U);
-  EXPECT_EQ(folded[0].labels.to_string(), R"({a="1", m="1"})");
+  EXPECT_EQ(folded[0].labels().to_string(), R"({a="1", m="1"})");
   ASSERT_EQ(folded[0].entries.size(), 3U);
-  EXPECT_EQ(folded[0].entries[0].line, "z");
-  EXPECT_EQ(folded[0].entries[1].line, "x");
-  EXPECT_EQ(folded[1].labels.to_string(), R"({a="1", p="q"})");
+  EXPECT_EQ(folded[0].entries[0]->line, "z");
+  EXPECT_EQ(folded[0].entries[1]->line, "x");
+  EXPECT_EQ(folded[1].labels().to_string(), R"({a="1", p="q"})");
 }
 
 class PieceSink final : public net::BodySink {
