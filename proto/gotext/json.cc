@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "proto/base/text_code.h"
 #include "proto/base/utf8.h"
 #include "proto/gotext/format.h"
 #include "proto/gotext/limits.h"
@@ -298,7 +299,6 @@ class JsonWriter {
   }
 
   void string(std::string_view text) {
-    static constexpr char kHex[] = "0123456789abcdef";
     out_ += '"';
     while (!text.empty()) {
       const base::Rune rune = base::decode_rune(text);
@@ -319,7 +319,7 @@ class JsonWriter {
       } else if (r < 0x20 || (style_.escape_html && (r == '<' || r == '>' || r == '&')) ||
                  r == 0x2028 || r == 0x2029) {
         out_ += "\\u";
-        for (int shift = 12; shift >= 0; shift -= 4) out_ += kHex[(r >> shift) & 15];
+        for (int shift = 12; shift >= 0; shift -= 4) out_ += base::kHexDigits[(r >> shift) & 15];
       } else if (!rune.valid) {
         out_ += "\\ufffd";
       } else {

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "proto/base/text_code.h"
 #include "proto/base/utf8.h"
 #include "proto/gotext/format.h"
 #include "proto/gotext/functions.h"
@@ -230,11 +231,11 @@ std::string html_escape(std::string_view text) {
 }
 
 void append_hex4(std::string& out, char32_t value) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
   out += "\\u";
   int digits = 4;
   while (digits < 8 && (value >> (digits * 4)) != 0) ++digits;
-  for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4) out += kHex[(value >> shift) & 0xF];
+  for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4)
+    out += base::kUpperHexDigits[(value >> shift) & 0xF];
 }
 
 std::string js_escape(std::string_view text) {
