@@ -5,7 +5,9 @@ usage: e2e_bench.py [--lines 400000 | --corpus DIR] [--seed 1] [--bin DIR] [--wo
                     [--only ingest,queries,agent] [--json OUT]
 --corpus takes an existing directory of pod-K.log (bench/gen_ngx.py 4000000 DIR is the size our
 published figures have). Server and agent CPU are read from /proc/PID/stat before and after, so
-cost at the sender does not count. "MB" is 10^6 bytes of raw lines without their newlines.
+cost at the sender does not count. "MB" is 10^6 bytes of raw lines without their newlines. Beside
+each query stands the naive row engine of the differential tests (bench/naive_rows.cc) on one core,
+over 100,000 of the lines and scaled to all.
 """
 import argparse
 import glob
@@ -31,6 +33,7 @@ limits_config:
   retention_period: 0s
   max_query_length: 0s
 """
+NAIVE_LINES = 100_000  # that the naive row engine sees; it is linear in them
 ABSENT_ID = "00000000-dead-4eef-adad-000000000000"
 
 
@@ -174,8 +177,24 @@ class Bench:
         self.row("compression", raw / size, "x")
         return skald
 
+    def naive_seconds(self):
+        """CPU seconds of the naive row engine by query, scaled from its lines to all of them."""
+        asked = queries(self.uuid)
+        out = subprocess.run(
+            [os.path.join(harness.BIN, "naive_rows"), str(NAIVE_LINES), *self.files], text=True,
+            input="".join(query + "\n" for _, query in asked), stdout=subprocess.PIPE, check=True)
+        lines, *seconds = map(float, out.stdout.split())
+        total = sum(self.lines(path) for path in self.files)
+        return {name: s * total / lines for (name, _), s in zip(asked, seconds, strict=True)}
+
+    @staticmethod
+    def lines(path):
+        with open(path, "rb") as f:
+            return sum(block.count(b"\n") for block in iter(lambda: f.read(1 << 20), b""))
+
     def ask(self, skald):
         """CPU seconds of one evaluation: repeated until the 10 ms clock of /proc is fine enough."""
+        naive = self.naive_seconds()
         for name, query in queries(self.uuid):
             request = lambda: skald.http.json("/loki/api/v1/query", query=query, time=self.end_ns)
             started = time.monotonic()
@@ -191,8 +210,9 @@ class Bench:
                     break
             result = first["data"]["result"]
             answer = ", ".join(r["value"][1][:12] for r in result[:4]) or "none"
-            self.row(name, cpu / runs, "CPU s", f"{elapsed / runs * 1e3:.1f} ms wall, first "
-                     f"{first_wall * 1e3:.1f} ms; answer {answer}")
+            self.row(name, cpu / runs, "CPU s", f"naive rows {naive[name]:.1f} s; "
+                     f"{elapsed / runs * 1e3:.1f} ms wall, first {first_wall * 1e3:.1f} ms; "
+                     f"answer {answer}")
         self.row("queries: memory after", memory_mb(skald.pid, "VmRSS"), "MB",
                  f"peak {memory_mb(skald.pid, 'VmHWM'):.0f} MB")
 
@@ -214,8 +234,7 @@ class Bench:
             os.remove(name)         # of an earlier run: the file would count as sent
         os.link(self.files[0], os.path.join(logs, "pod-0.log")) if os.stat(self.files[0]).st_dev \
             == os.stat(logs).st_dev else shutil.copy(self.files[0], logs)
-        with open(self.files[0], "rb") as f:
-            lines = sum(block.count(b"\n") for block in iter(lambda: f.read(1 << 20), b""))
+        lines = self.lines(self.files[0])
         raw = os.path.getsize(self.files[0]) - lines
         skald = harness.Skald(data_dir=data, config=CONFIG, name="for-agent")
         config = harness.agent_config(skald.url, logs + "/*.log", {"job": "agent"}).replace(

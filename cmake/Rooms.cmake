@@ -122,6 +122,10 @@ function(skald_benchmarks)
     endforeach()
     target_link_libraries(${name} PRIVATE benchmark::benchmark benchmark::benchmark_main)
   endforeach()
+  # The naive engine of the differential tests, for e2e_bench.py.
+  file(GLOB naive CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/query/differential/naive_*.cc")
+  add_executable(naive_rows "${CMAKE_SOURCE_DIR}/bench/naive_rows.cc" ${naive})
+  target_link_libraries(naive_rows PRIVATE skald_query_exec)
 endfunction()
 
 # tests/tidy: the source rules, checked by scripts. tests/e2e/x_e2e.py: the real binaries, label
