@@ -51,7 +51,7 @@ struct TenantLimits {
       "Lvl",      "severity_text", "Severity_Text", "SEVERITY_TEXT"};
   // ---- queries
   std::uint64_t max_entries_limit_per_query = 5000;  // log queries; 0: no limit
-  std::uint64_t max_query_series = 500;              // 0: no limit
+  std::uint64_t max_query_series = 0;                // 0: no limit
   std::int64_t max_query_length_ns = 721LL * 3600 * base::kNsPerSecond;
   std::int64_t max_query_lookback_ns = 0;  // 0: no limit
   std::int64_t query_timeout_ns = 60LL * base::kNsPerSecond;

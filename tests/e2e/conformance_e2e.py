@@ -25,7 +25,6 @@ limits_config:
   discover_service_name: []
   discover_log_levels: false
   retention_period: 0s
-  max_query_series: 100000
 """
 
 

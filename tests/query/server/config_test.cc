@@ -56,7 +56,7 @@ overrides:
   EXPECT_FALSE(limits.discover_log_levels);
   EXPECT_EQ(config->api->limits_of("t1").max_query_series, 7U);
   EXPECT_EQ(config->api->limits_of("t1").max_line_size, 1024U);
-  EXPECT_EQ(config->api->limits_of("t2").max_query_series, 500U);
+  EXPECT_EQ(config->api->limits_of("t2").max_query_series, 0U);
   EXPECT_THAT(config->warnings, ::testing::Contains("server.grpc_listen_port has no effect"));
 }
 
