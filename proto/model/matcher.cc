@@ -70,7 +70,11 @@ bool Matcher::matches(std::string_view value) const {
 }
 
 std::string Matcher::to_string() const {
-  return name_ + std::string(op_text(op_)) + go_quote(value_);
+  const bool classic = !name_.empty() && (name_[0] < '0' || name_[0] > '9') &&
+                       name_.find_first_not_of(
+                           "abcdefghijklmnopqrstuvwxyz"
+                           "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == std::string::npos;
+  return (classic ? name_ : go_quote(name_)) + std::string(op_text(op_)) + go_quote(value_);
 }
 
 bool matches_all(const Matchers& matchers, const Labels& labels) {

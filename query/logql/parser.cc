@@ -108,6 +108,26 @@ std::string range_fault(const RangeAggregation& e) {
   return lines_only || either ? "" : "invalid aggregation " + name + " without unwrap";
 }
 
+// Reads the parameter. Why the operation cannot be, or empty.
+std::string vector_fault(VectorAggregation& e, const std::optional<Grouping>& by,
+                         const std::optional<std::string>& parameter) {
+  const std::string name(to_string(e.op));
+  if (e.op != VectorOp::kBottomK && e.op != VectorOp::kTopK && e.op != VectorOp::kApproxTopK) {
+    if (parameter) return "unsupported parameter for operation " + name + "(" + *parameter + ",";
+    const bool sorts = e.op == VectorOp::kSort || e.op == VectorOp::kSortDesc;
+    return sorts && by && !by->labels.empty() ? "sort and sort_desc doesn't allow grouping by "
+                                              : "";
+  }
+  if (!parameter) return "parameter required for operation " + name;
+  if (gotext::read_int(*parameter, 10, 64, e.parameter) != gotext::NumberError::kNone)
+    return "invalid parameter " + name + "(" + *parameter + ",";
+  if (e.parameter <= 0)
+    return "invalid parameter (must be greater than 0) " + name + "(" + *parameter;
+  if (e.op == VectorOp::kApproxTopK && by)
+    return "grouping not allowed for " + name + " aggregation";
+  return "";
+}
+
 base::Status check_selector(const LogSelector& selector) {
   for (const auto& matcher : selector.matchers)
     if (!matcher->matches_empty()) return {};
@@ -159,6 +179,10 @@ void Parser::note(std::string message) {
   if (!note_) note_ = parse_error(message);
 }
 
+void Parser::note_over(const std::optional<base::Status>& before, std::string message) {
+  note_ = before ? before : parse_error(message);
+}
+
 base::Result<ExprPtr> Parser::parse() {
   if (at(Token::kVariants))
     return base::invalid_argument("multi variant queries are disabled for this instance");
@@ -172,6 +196,7 @@ base::Result<ExprPtr> Parser::parse() {
 base::Result<ExprPtr> Parser::expression(int precedence_min) {
   const Level level(*this);
   if (!level.ok()) return parse_error("the query is nested too deeply");
+  const std::optional<base::Status> before = note_;
   SKALD_TRY_ASSIGN(ExprPtr left, operand());
   for (std::size_t operands = 1;; ++operands) {
     const BinaryToken* entry = binary_token(token_);
@@ -185,7 +210,7 @@ base::Result<ExprPtr> Parser::expression(int precedence_min) {
     SKALD_TRY_ASSIGN(ExprPtr right, expression(entry->precedence + (right_associative ? 0 : 1)));
     binary.left = std::move(left);
     binary.right = std::move(right);
-    left = make_binary(std::move(binary));
+    left = make_binary(std::move(binary), before);
   }
 }
 
@@ -255,6 +280,7 @@ base::Result<ExprPtr> Parser::metric_argument(Token end) {
 base::Result<ExprPtr> Parser::label_replace() {
   advance();
   SKALD_TRY(expect(Token::kOpenParen));
+  const std::optional<base::Status> before = note_;
   LabelReplace out;
   SKALD_TRY_ASSIGN(out.inner, metric_argument(Token::kComma));
   for (std::string* text : {&out.destination, &out.replacement, &out.source, &out.regex}) {
@@ -263,7 +289,7 @@ base::Result<ExprPtr> Parser::label_replace() {
   }
   SKALD_TRY(expect(Token::kCloseParen));
   if (const auto status = spend_regex("^(?:" + out.regex + ")$"); !status.ok())
-    note("invalid regex in label_replace: " + std::string(status.message()));
+    note_over(before, "invalid regex in label_replace: " + std::string(status.message()));
   return make(std::move(out));
 }
 
@@ -302,11 +328,14 @@ base::Result<ExprPtr> Parser::range_aggregation(RangeOp op) {
     note("parameter required for operation " + name);
   }
   if (const std::string fault = range_fault(out); !fault.empty()) note(fault);
+  if (const auto status = check_selector(out.range.selector); !status.ok() && !note_)
+    note_ = status;
   return make(std::move(out));
 }
 
 base::Result<ExprPtr> Parser::vector_aggregation(VectorOp op) {
   advance();
+  const std::optional<base::Status> before = note_;
   VectorAggregation out;
   out.op = op;
   std::optional<Grouping> by;
@@ -334,26 +363,9 @@ base::Result<ExprPtr> Parser::vector_aggregation(VectorOp op) {
   if (!by && (at(Token::kBy) || at(Token::kWithout))) {
     SKALD_TRY_ASSIGN(by, grouping());
   }
-  const std::string name(to_string(op));
-  const bool wants =
-      op == VectorOp::kBottomK || op == VectorOp::kTopK || op == VectorOp::kApproxTopK;
-  if (wants && !parameter) {
-    note("parameter required for operation " + name);
-  } else if (wants) {
-    std::int64_t value = 0;
-    if (gotext::read_int(*parameter, 10, 64, value) != gotext::NumberError::kNone)
-      note("invalid parameter " + name + "(" + *parameter + ",");
-    else if (value <= 0)
-      note("invalid parameter (must be greater than 0) " + name + "(" + *parameter);
-    else if (op == VectorOp::kApproxTopK && by)
-      note("grouping not allowed for " + name + " aggregation");
-    out.parameter = value;
-  } else if (parameter) {
-    note("unsupported parameter for operation " + name + "(" + *parameter + ",");
-  }
+  if (const std::string fault = vector_fault(out, by, parameter); !fault.empty())
+    note_over(before, fault);
   if (by) out.grouping = std::move(*by);
-  if ((op == VectorOp::kSort || op == VectorOp::kSortDesc) && !out.grouping.labels.empty())
-    note("sort and sort_desc doesn't allow grouping by ");
   return make(std::move(out));
 }
 
@@ -404,24 +416,25 @@ base::Status Parser::binary_modifier(Binary& binary) {
   return {};
 }
 
-ExprPtr Parser::make_binary(Binary binary) {
+ExprPtr Parser::make_binary(Binary binary, const std::optional<base::Status>& before) {
   const std::string op(to_string(binary.op));
   const auto placeholder = [] { return make(VectorLiteral{0}); };
   for (const bool left : {true, false}) {
     const Expr& side = left ? *binary.left : *binary.right;
     const auto* selector = side.as<LogSelector>();
     if (selector == nullptr) continue;
-    note("unexpected type for " + std::string(left ? "left" : "right") +
-         " leg of binary operation (" + op + "): *syntax." +
-         (selector->pipeline.empty() ? "MatchersExpr" : "PipelineExpr"));
+    note_over(before, "unexpected type for " + std::string(left ? "left" : "right") +
+                          " leg of binary operation (" + op + "): *syntax." +
+                          (selector->pipeline.empty() ? "MatchersExpr" : "PipelineExpr"));
     return placeholder();
   }
   const auto* left = binary.left->as<Literal>();
   const auto* right = binary.right->as<Literal>();
   if (is_set_op(binary.op) && (left != nullptr || right != nullptr)) {
-    note("unexpected literal for " + std::string(left != nullptr ? "left" : "right") +
-         " leg of logical/set binary operation (" + op +
-         "): " + gotext::format_float(left != nullptr ? left->value : right->value, 'f', 6));
+    note_over(before,
+              "unexpected literal for " + std::string(left != nullptr ? "left" : "right") +
+                  " leg of logical/set binary operation (" + op + "): " +
+                  gotext::format_float(left != nullptr ? left->value : right->value, 'f', 6));
     return placeholder();
   }
   if (left != nullptr && right != nullptr)
@@ -430,8 +443,9 @@ ExprPtr Parser::make_binary(Binary binary) {
 }
 
 // After the selector and what may stand between it and the range: `[5m] offset 1m | ...`.
-base::Status Parser::range_tail(LogRange& range, bool pipeline_allowed, bool unwrap_allowed) {
-  if (!at(Token::kRange)) return unexpected();
+base::Status Parser::range_tail(LogRange& range, bool pipeline_allowed, bool unwrap_allowed,
+                                std::initializer_list<Token> expected) {
+  if (!at(Token::kRange)) return unexpected(expected);
   range.interval_ns = lexer_.duration;
   advance();
   if (at(Token::kOffset)) {
@@ -442,9 +456,10 @@ base::Status Parser::range_tail(LogRange& range, bool pipeline_allowed, bool unw
   }
   if (pipeline_allowed) return pipeline(range.selector.pipeline, &range.unwrap);
   if (unwrap_allowed && at(Token::kPipe)) {
-    Pipeline none;
-    SKALD_TRY(pipeline(none, &range.unwrap));
-    if (!none.empty()) return unexpected({Token::kUnwrap});
+    advance();
+    if (!at(Token::kUnwrap)) return unexpected({Token::kUnwrap});
+    advance();
+    return unwrap_clause(range.unwrap.emplace());
   }
   return {};
 }
@@ -452,13 +467,18 @@ base::Status Parser::range_tail(LogRange& range, bool pipeline_allowed, bool unw
 base::Result<LogRange> Parser::log_range() {
   const Level level(*this);
   if (!level.ok()) return parse_error("the query is nested too deeply");
+  // What may follow an unwrap; after other stages more than an error lists.
+  static constexpr std::initializer_list<Token> kOpen = {};
+  static constexpr std::initializer_list<Token> kUnwrapped = {Token::kRange, Token::kPipe};
+  static constexpr std::initializer_list<Token> kUnwrappedInParens = {
+      Token::kRange, Token::kCloseParen, Token::kPipe};
   LogRange out;
   if (!at(Token::kOpenParen)) {
     if (!at(Token::kOpenBrace)) return unexpected({Token::kOpenBrace, Token::kOpenParen});
     SKALD_TRY_ASSIGN(out.selector, selector());
     const bool bare = at(Token::kRange);
     if (!bare) SKALD_TRY(pipeline(out.selector.pipeline, &out.unwrap));
-    SKALD_TRY(range_tail(out, bare, false));
+    SKALD_TRY(range_tail(out, bare, false, out.unwrap ? kUnwrapped : kOpen));
     return out;
   }
   advance();
@@ -472,13 +492,13 @@ base::Result<LogRange> Parser::log_range() {
   const bool bare = at(Token::kRange) || at(Token::kCloseParen);
   if (!bare) SKALD_TRY(pipeline(out.selector.pipeline, &out.unwrap));
   if (at(Token::kRange)) {
-    SKALD_TRY(range_tail(out, bare, false));
+    SKALD_TRY(range_tail(out, bare, false, {}));
     SKALD_TRY(expect(Token::kCloseParen));
     return out;
   }
-  if (!at(Token::kCloseParen)) return unexpected();
+  if (!at(Token::kCloseParen)) return unexpected(out.unwrap ? kUnwrappedInParens : kOpen);
   advance();
-  SKALD_TRY(range_tail(out, false, bare));
+  SKALD_TRY(range_tail(out, false, bare, {Token::kRange}));
   return out;
 }
 
@@ -486,6 +506,7 @@ base::Result<ExprPtr> parse(std::string_view text) {
   if (text.size() >= kQueryBytesMax)
     return parse_error("input size too long (" + std::to_string(text.size()) + " > " +
                        std::to_string(kQueryBytesMax) + ")");
+  if (text.empty()) return parse_error("syntax error: unexpected $end");  // Loki names no place
   SKALD_TRY_ASSIGN(ExprPtr out, Parser(text).parse());
   SKALD_TRY(check_selectors(*out));
   return out;

@@ -39,6 +39,8 @@ class Parser {
   base::Status spend_regex(std::string_view regex);
   // Errors of meaning are reported only if the whole text has no syntax error.
   void note(std::string message);
+  // The fault of an expression hides those of its operands, but not what was noted `before` it.
+  void note_over(const std::optional<base::Status>& before, std::string message);
 
   base::Result<ExprPtr> expression(int precedence_min);
   base::Result<ExprPtr> operand();
@@ -51,11 +53,12 @@ class Parser {
   base::Result<double> literal_value();
   base::Result<ExprPtr> metric_argument(Token end);
   base::Result<LogRange> log_range();
-  base::Status range_tail(LogRange& range, bool pipeline_allowed, bool unwrap_allowed);
+  base::Status range_tail(LogRange& range, bool pipeline_allowed, bool unwrap_allowed,
+                          std::initializer_list<Token> expected);
   base::Result<Grouping> grouping();
   base::Result<std::vector<std::string>> label_list();  // after '(', up to and with ')'
   base::Status binary_modifier(Binary& binary);
-  ExprPtr make_binary(Binary binary);
+  ExprPtr make_binary(Binary binary, const std::optional<base::Status>& before);
 
   base::Result<LogSelector> selector();
   base::Result<std::shared_ptr<const model::Matcher>> matcher_after(std::string name);

@@ -363,6 +363,7 @@ base::Result<std::unique_ptr<LabelFilter>> Parser::label_condition() {
     advance();
     return inner;
   }
+  if (!at(Token::kIdentifier)) return unexpected({Token::kIdentifier, Token::kOpenParen});
   auto out = std::make_unique<LabelFilter>();
   SKALD_TRY_ASSIGN(out->label, expect_text(Token::kIdentifier));
   if (at(Token::kRe) || at(Token::kNre)) {
@@ -390,7 +391,9 @@ base::Result<std::unique_ptr<LabelFilter>> Parser::label_condition() {
     case Token::kAdd:
     case Token::kSub: {
       out->kind = LabelFilter::Kind::kNumber;
+      const bool faultless = !note_;
       SKALD_TRY_ASSIGN(out->number, literal_value());
+      if (faultless && note_) return *note_;  // here the first fault, even of syntax
       return out;
     }
     case Token::kString: {

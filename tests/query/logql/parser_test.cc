@@ -66,8 +66,45 @@ TEST(Parser, SaysWhatWasExpectedAndWhere) {
       {"{a",
        "parse error at line 1, col 3: syntax error: unexpected $end, expecting = or =~ or !~ "
        "or !="},
+      {"", "parse error : syntax error: unexpected $end"},
+      {"rate({a=\"b\"} | unwrap x foo",
+       "parse error at line 1, col 25: syntax error: unexpected IDENTIFIER, expecting RANGE or |"},
+      {"rate(({a=\"b\"} | unwrap x foo",
+       "parse error at line 1, col 26: syntax error: unexpected IDENTIFIER, expecting RANGE or ) "
+       "or |"},
+      {"rate(({a=\"b\"} | json) foo",
+       "parse error at line 1, col 23: syntax error: unexpected IDENTIFIER, expecting RANGE"},
+      {"rate(({a=\"b\"})[5m] | json",
+       "parse error at line 1, col 22: syntax error: unexpected json, expecting unwrap"},
+      {"{a=\"b\"} | c=\"d\" and | x",
+       "parse error at line 1, col 21: syntax error: unexpected |, expecting IDENTIFIER or ("},
   };
   for (const Case& c : cases) EXPECT_EQ(parsed(c.in), c.out) << c.in;
+}
+
+// Of several faults the outermost expression's is told; side by side, the first one's.
+TEST(Parser, TellsTheOutermostFault) {
+  const std::string inner = "bytes_rate({a=\"b\"} | unwrap x [5m])";
+  const std::pair<std::string, std::string> cases[] = {
+      {"sort(5," + inner + ")", "parse error : unsupported parameter for operation sort(5,"},
+      {"sum(sort(5," + inner + "))", "parse error : unsupported parameter for operation sort(5,"},
+      {"sort by (a) (" + inner + ")",
+       "parse error : sort and sort_desc doesn't allow grouping by "},
+      {"label_replace(" + inner + ",\"a\",\"b\",\"c\",\"(\")",
+       "parse error : invalid regex in label_replace: error parsing regexp: missing closing ): "
+       "`^(?:()$`"},
+      {"1 and " + inner,
+       "parse error : unexpected literal for left leg of logical/set binary operation (and): "
+       "1.000000"},
+      {inner + " + sort(5," + inner + ")",
+       "parse error : invalid aggregation bytes_rate with unwrap"},
+      {"{a=\"b\"} | x = 1e (",
+       "parse error : unable to parse literal as a float: strconv.ParseFloat: parsing \"1e\": "
+       "invalid syntax"},
+  };
+  for (const auto& [in, out] : cases) EXPECT_EQ(parsed(in), out) << in;
+  EXPECT_NE(parsed("rate({a=\"\"}[5m]) + sort(5,rate({a=\"b\"}[5m]))").find("at least one regexp"),
+            std::string::npos);
 }
 
 TEST(Parser, RefusesWhatHasNoMeaning) {
@@ -169,6 +206,10 @@ TEST(Parser, ReadsTheLanguage) {
        "{a=\"b\"} | label_format x=y,z=\"{{.q}}\" | drop a,b=\"c\" | keep d | decolorize | unpack"},
   };
   for (const Case& c : cases) EXPECT_EQ(parsed(c.in), c.out) << c.in;
+}
+
+TEST(Parser, QuotesLabelNamesThatAreNoClassicOnes) {
+  EXPECT_EQ(parsed("{caf\u00e9=\"x\", b=~\"y\"}"), "{\"caf\u00e9\"=\"x\", b=~\"y\"}");
 }
 
 TEST(Parser, PrintsWhatItReads) {
