@@ -24,11 +24,14 @@ void* operator new(std::size_t size) {
   }
   return at;
 }
+// std::stable_sort asks this one; all must be of one kind.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return operator new(size); }
 void operator delete(void* at) noexcept {
   held -= static_cast<std::int64_t>(malloc_usable_size(at));
   std::free(at);
 }
 void operator delete(void* at, std::size_t) noexcept { operator delete(at); }
+void operator delete(void* at, const std::nothrow_t&) noexcept { operator delete(at); }
 
 namespace skald::query {
 namespace {
