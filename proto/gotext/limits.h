@@ -17,8 +17,10 @@ constexpr int kTemplateDepthMax = 500;
 constexpr std::size_t kTemplateOutputMax = 8U << 20;
 // Any single string a function builds.
 constexpr std::size_t kFunctionOutputMax = 8U << 20;
-// Nodes evaluated per execution: seconds of work at the very worst.
+// Nodes evaluated per execution: seconds of work at the very worst. A string that a function made
+// counts as one per so many bytes, which bounds what variables can hold: 160 MB.
 constexpr std::uint64_t kTemplateStepsMax = 10'000'000;
+constexpr std::size_t kBytesPerStep = 16;
 // Width and precision in printf; Go's own limit.
 constexpr int kFormatWidthMax = 1'000'000;
 // Compiled regular expressions kept for functions such as regexReplaceAll, per process.

@@ -92,14 +92,15 @@ class Executor {
     return false;
   }
 
-  bool step() {
-    if (steps_left_ == 0) {
+  bool step(std::uint64_t count = 1) {
+    if (steps_left_ < count) {
+      steps_left_ = 0;
       if (status_.ok())
         status_ = base::resource_exhausted("template: " + program_.name +
                                            ": too many steps; a loop of the template is too long");
       return false;
     }
-    --steps_left_;
+    steps_left_ -= count;
     return true;
   }
 
@@ -480,7 +481,7 @@ class Executor {
       return fail("error calling " + name + ": " + std::string(result.status().message()));
     }
     out = std::move(result).value();
-    return true;
+    return !out.is(Value::Kind::kString) || step(out.as_string().size() / kBytesPerStep);
   }
 
   bool short_circuit(const Value& dot, bool stop_at, const NodeList& args, const Value* final,
