@@ -153,13 +153,13 @@ base::Status StoreImpl::load_tenant(const std::string& name) {
   // A name that is seen need not be durable: its directory's sync may have failed before. What
   // counts on it (records of the log that are passed over, inputs that are removed) must not go
   // first.
-  bool durable = std::none_of(names.begin(), names.end(), [&](const auto& part) {
-    return part.last_sequence > sealed_through_;
-  });
+  bool durable = false;
   const auto make_durable = [&] {
     return std::exchange(durable, true) ? base::Status() : fs_.sync_directory(directory);
   };
-  SKALD_TRY(make_durable());
+  if (std::any_of(names.begin(), names.end(),
+                  [&](const auto& part) { return part.last_sequence > sealed_through_; }))
+    SKALD_TRY(make_durable());
   // Highest level first: what a good part covers was merged into it and is removed.
   std::sort(names.begin(), names.end(), [](const auto& a, const auto& b) {
     return a.level != b.level ? a.level > b.level : a < b;

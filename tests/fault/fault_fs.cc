@@ -188,6 +188,7 @@ base::Status FaultFs::remove(const std::string& path) {
   const std::scoped_lock lock(mutex_);
   SKALD_TRY(count_write("remove " + path));
   if (names_.erase(path) == 0) return base::from_errno(ENOENT, "remove " + path);
+  if (keep_removals_) durable_names_.erase(path);
   return {};
 }
 

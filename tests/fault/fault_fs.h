@@ -30,6 +30,8 @@ class FaultFs final : public base::FileSystem {
   // What a machine finds after power came back: unsynced bytes of a file are cut to `keep_permille`
   // of them, unsynced names are undone (a lost rename leaves the old name).
   void power_cycle(unsigned keep_permille);
+  // Removals survive a crash unsynced, as a disk may write names in any order.
+  void keep_removals() { keep_removals_ = true; }
 
   // Another disk with the same contents, all of them durable.
   std::unique_ptr<FaultFs> clone() const;
@@ -69,6 +71,7 @@ class FaultFs final : public base::FileSystem {
   std::uint64_t writes_ = 0, fail_at_ = 0, crash_at_ = 0;
   int error_number_ = 0;
   bool sticky_ = false;
+  std::atomic<bool> keep_removals_{false};
 };
 
 }  // namespace skald::testing

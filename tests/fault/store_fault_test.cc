@@ -182,6 +182,35 @@ TEST_F(StoreFault, APartWhoseNameWasNotDurableIsNotTheOnlyCopyAfterTheNextStart)
   EXPECT_GT(n, 10U);
 }
 
+// A merge one of whose writes failed, then a start that removes what a part it sees covers, then
+// power goes: the removals may outlive it, so the part's name must have been made durable first.
+TEST_F(StoreFault, WhatAMergeCoversIsRemovedAtAStartOnlyBehindADurableName) {
+  std::uint64_t n = 1;
+  for (bool failed = true; failed; ++n) {  // until no write of the merge is left to fail
+    FaultFs fs;
+    auto store = Store::open(options(fs));
+    ASSERT_TRUE(store.ok());
+    Life life;
+    for (int number = 0; number < 2; ++number) {
+      append(**store, life, number, false);
+      ASSERT_TRUE((*store)->flush().ok());
+    }
+    fs.keep_removals();
+    const std::uint64_t before = fs.writes();
+    fs.fail_at(n, EIO, false);
+    ASSERT_TRUE((*store)->compact().ok() || fs.writes() >= before + n);
+    failed = fs.writes() >= before + n;
+    fs.heal();
+    store->reset();
+    store = Store::open(options(fs));
+    ASSERT_TRUE(store.ok());
+    store->reset();
+    fs.power_cycle(0);
+    expect_exactly_once(fs, life, "failure at " + std::to_string(n));
+  }
+  EXPECT_GT(n, 4U);
+}
+
 TEST_F(StoreFault, AFullDiskRefusesAppendsKeepsAnsweringAndResumes) {
   for (std::uint64_t n = 1; n <= 40; ++n) {
     FaultFs fs;
