@@ -175,9 +175,7 @@ class DecimalReader final : public FormattedReader {
     const auto most = static_cast<std::uint64_t>(spec_.max - spec_.min);
     if (numbers_.empty())
       return spec_.ints.select(source(), context_.decoding, range, most, among, hits);
-    among.for_each([&](std::uint32_t row) {
-      if (range.begin <= numbers_[row] && numbers_[row] < range.end) hits.set(row);
-    });
+    add_rows_in(range, numbers_, among, hits);
     return {};
   }
   std::int64_t mantissa(std::uint32_t row) const {

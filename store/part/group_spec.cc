@@ -212,12 +212,6 @@ bool may_match(const BlockSpec& block, const LineFilter& filter, const GroupShar
   });
 }
 
-bool GroupSpec::may_match(const LineFilter& filter) const {
-  return std::any_of(blocks.begin(), blocks.end(), [&](const BlockSpec& block) {
-    return part::may_match(block, filter, shared);
-  });
-}
-
 BlockNumbers GroupSpec::blocks_that_may_match(std::span<const LineFilter> filters) const {
   BlockNumbers out;
   for (std::uint32_t i = 0; i < blocks.size(); ++i)

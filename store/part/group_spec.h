@@ -38,7 +38,6 @@ struct GroupSpec {
   std::vector<BlockSpec> blocks;
   std::uint32_t rank_base = 0;  // of this group within its part
 
-  bool may_match(const LineFilter& filter) const;
   BlockNumbers blocks_that_may_match(std::span<const LineFilter> filters) const;
 };
 

@@ -98,6 +98,13 @@ void put(Selection& selection, std::uint64_t row, bool in) {
 
 }  // namespace
 
+void add_rows_in(const IntRange& range, std::span<const std::uint64_t> values,
+                 const Selection& among, Selection& hits) {
+  among.for_each([&](std::uint32_t row) {
+    if (range.begin <= values[row] && values[row] < range.end) hits.set(row);
+  });
+}
+
 base::Status Ints::select(const PageSource& source, Decoding* decoding, const IntRange& range,
                           std::uint64_t value_max, const Selection& among, Selection& hits) const {
   const std::uint64_t end = std::min(range.end, value_max + 1);
@@ -112,9 +119,7 @@ base::Status Ints::select(const PageSource& source, Decoding* decoding, const In
   const std::uint64_t limit = (value_max - base_) / factor_ + 1;
   PageBytes low;
   if (low_bits_ > 0) {
-    SKALD_TRY_ASSIGN(low, source.read(low_page_, std::uint64_t{count_} * 8, decoding));
-    if (low.view.size() != (std::uint64_t{count_} * low_bits_ + 7) / 8)
-      return source.damaged("integer page has the wrong size");
+    SKALD_TRY_ASSIGN(low, read_low(source, decoding));
   }
   return has_high_ ? select_split(source, decoding, low.view, wanted, limit, among, hits)
                    : select_packed(source, low.view, wanted, limit, among, hits);
@@ -130,33 +135,24 @@ base::Status Ints::select_decoded(const PageSource& source, Decoding* decoding,
                                   const Selection& among, Selection& hits) const {
   std::vector<std::uint64_t> values;
   SKALD_TRY(decode(source, decoding, values, value_max));
-  among.for_each([&](std::uint32_t row) {
-    if (range.begin <= values[row] && values[row] < range.end) hits.set(row);
-  });
+  add_rows_in(range, values, among, hits);
   return {};
 }
 
 base::Status Ints::select_split(const PageSource& source, Decoding* decoding, std::string_view low,
                                 const IntRange& wanted, std::uint64_t limit, const Selection& among,
                                 Selection& hits) const {
-  SKALD_TRY_ASSIGN(const PageBytes high, source.read(rare_->high_page, count_, decoding));
-  if (high.view.size() != count_) return source.damaged("integer page has the wrong size");
+  SKALD_TRY_ASSIGN(const PageBytes high, read_high(source, decoding));
   const PackedBits bits(low, low_bits_);
   const auto below = [&](std::uint64_t value) {
     return split_below(high.view, bits, low_bits_, value);
   };
   Selection valid = below(limit), inside = wanted.end >= limit ? valid : below(wanted.end);
   inside.subtract(below(wanted.begin));
-  SKALD_TRY_ASSIGN(const PageBytes page,
-                   source.read(rare_->exception_page, std::uint64_t{count_} * 16, decoding));
-  base::ByteReader reader(page.view);
-  for (std::uint64_t at = 0; !reader.done();) {
-    at += reader.read_varint();
-    const std::uint64_t value = reader.read_varint();
-    if (reader.failed() || at >= count_) return source.damaged("integer exception list");
-    put(valid, at, value < limit);
-    put(inside, at, wanted.begin <= value && value < wanted.end);
-  }
+  SKALD_TRY(for_each_exception(source, decoding, [&](std::uint64_t row, std::uint64_t value) {
+    put(valid, row, value < limit);
+    put(inside, row, wanted.begin <= value && value < wanted.end);
+  }));
   if (!valid.all()) return source.damaged("integer out of range");
   for (std::size_t w = 0; w < hits.words().size(); ++w)
     hits.words()[w] |= inside.words()[w] & among.words()[w];

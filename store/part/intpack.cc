@@ -263,25 +263,45 @@ base::Result<Ints> Ints::parse(base::ByteReader& reader, std::uint32_t count,
   return ints;
 }
 
+base::Result<PageBytes> Ints::read_low(const PageSource& source, Decoding* decoding) const {
+  SKALD_TRY_ASSIGN(PageBytes low, source.read(low_page_, std::uint64_t{count_} * 8, decoding));
+  if (low.view.size() != (std::uint64_t{count_} * low_bits_ + 7) / 8)
+    return source.damaged("integer page has the wrong size");
+  return low;
+}
+
+base::Result<PageBytes> Ints::read_high(const PageSource& source, Decoding* decoding) const {
+  SKALD_TRY_ASSIGN(PageBytes high, source.read(rare_->high_page, count_, decoding));
+  if (high.view.size() != count_) return source.damaged("integer page has the wrong size");
+  return high;
+}
+
+base::Status Ints::for_each_exception(
+    const PageSource& source, Decoding* decoding,
+    const std::function<void(std::uint64_t row, std::uint64_t value)>& use) const {
+  SKALD_TRY_ASSIGN(const PageBytes page,
+                   source.read(rare_->exception_page, std::uint64_t{count_} * 16, decoding));
+  base::ByteReader reader(page.view);
+  for (std::uint64_t row = 0; !reader.done();) {
+    row += reader.read_varint();
+    const std::uint64_t value = reader.read_varint();
+    if (reader.failed() || row >= count_) return source.damaged("integer exception list");
+    use(row, value);
+  }
+  return {};
+}
+
 template <typename T>
 base::Status Ints::add_high(const PageSource& source, Decoding* decoding,
                             std::vector<T>& out) const {
-  SKALD_TRY_ASSIGN(const PageBytes high, source.read(rare_->high_page, count_, decoding));
-  if (high.view.size() != count_) return source.damaged("integer page has the wrong size");
+  SKALD_TRY_ASSIGN(const PageBytes high, read_high(source, decoding));
   const auto* const bytes = reinterpret_cast<const unsigned char*>(high.view.data());
   if (low_bits_ < sizeof(T) * 8)
     for (std::uint32_t i = 0; i < count_; ++i)
       out[i] = static_cast<T>(out[i] | (static_cast<T>(bytes[i]) << low_bits_));
-  SKALD_TRY_ASSIGN(const PageBytes page,
-                   source.read(rare_->exception_page, std::uint64_t{count_} * 16, decoding));
-  base::ByteReader reader(page.view);
-  for (std::uint64_t at = 0; !reader.done();) {
-    at += reader.read_varint();
-    const std::uint64_t value = reader.read_varint();
-    if (reader.failed() || at >= count_) return source.damaged("integer exception list");
-    out[at] = static_cast<T>(value);
-  }
-  return {};
+  return for_each_exception(source, decoding, [&](std::uint64_t row, std::uint64_t value) {
+    out[row] = static_cast<T>(value);
+  });
 }
 
 template <typename T>
@@ -327,10 +347,7 @@ base::Status Ints::decode_values(const PageSource& source, Decoding* decoding, s
   }
   out.assign(count_, 0);
   if (low_bits_ > 0) {
-    SKALD_TRY_ASSIGN(const PageBytes low,
-                     source.read(low_page_, std::uint64_t{count_} * 8, decoding));
-    if (low.view.size() != (std::uint64_t{count_} * low_bits_ + 7) / 8)
-      return source.damaged("integer page has the wrong size");
+    SKALD_TRY_ASSIGN(const PageBytes low, read_low(source, decoding));
     unpack(low.view, low_bits_, count_, out.data());
   }
   if (has_high_) SKALD_TRY(add_high(source, decoding, out));

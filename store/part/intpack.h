@@ -7,6 +7,7 @@
 // (Rice coding's split, with a real entropy coder for the quotient), and decodes without branches.
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <span>
@@ -30,6 +31,9 @@ void encode_ints(std::span<const std::uint64_t> values, IntsHint hint, PageWrite
 struct IntRange {
   std::uint64_t begin = 0, end = 0;  // from begin up to, not including, end
 };
+// Adds to `hits` the rows of `among` whose value lies in the range.
+void add_rows_in(const IntRange& range, std::span<const std::uint64_t> values,
+                 const Selection& among, Selection& hits);
 
 class Ints {
  public:
@@ -65,6 +69,13 @@ class Ints {
                             Selection& hits) const;
   base::Status select_packed(const PageSource& source, std::string_view low, const IntRange& wanted,
                              std::uint64_t limit, const Selection& among, Selection& hits) const;
+  // The pages of values as they are packed, of the sizes that the description gives them.
+  base::Result<PageBytes> read_low(const PageSource& source, Decoding* decoding) const;
+  base::Result<PageBytes> read_high(const PageSource& source, Decoding* decoding) const;
+  // The rows whose value the byte above cannot hold, with that value.
+  base::Status for_each_exception(
+      const PageSource& source, Decoding* decoding,
+      const std::function<void(std::uint64_t row, std::uint64_t value)>& use) const;
   template <typename T>
   base::Status decode_values(const PageSource& source, Decoding* decoding, std::vector<T>& out,
                              std::uint64_t value_max) const;

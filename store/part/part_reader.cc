@@ -243,15 +243,11 @@ base::Result<std::shared_ptr<const GroupSpec>> PartReader::group_for_tools(
 }
 
 bool PartReader::may_match(const LineFilter& filter) const {
-  for (std::size_t i = 0; i < impl_->groups.size(); ++i)
-    if (may_match(filter, i)) return true;
+  for (std::size_t i = 0; i < impl_->groups.size(); ++i) {
+    const auto blocks = blocks_that_may_match({&filter, 1}, i);
+    if (!blocks || !blocks->empty()) return true;
+  }
   return false;
-}
-
-bool PartReader::may_match(const LineFilter& filter, std::size_t row_group) const {
-  if (filter.negated) return true;
-  const auto group = impl_->group(row_group);
-  return !group.ok() || group.value()->may_match(filter);
 }
 
 std::optional<BlockNumbers> PartReader::blocks_that_may_match(std::span<const LineFilter> filters,

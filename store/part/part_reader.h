@@ -71,11 +71,9 @@ class PartReader : public std::enable_shared_from_this<PartReader> {
   // About what the groups looked at so far keep in memory.
   std::uint64_t memory_bytes() const noexcept;
 
-  // False proves that no line of the part (of the row group) matches; true proves nothing.
+  // False proves that no line of the part matches; true proves nothing.
   // Damage answers true: opening the group will report it.
   bool may_match(const LineFilter& filter) const;
-  bool may_match(const LineFilter& filter, std::size_t row_group) const;
-
   // The same for each block of a row group: the numbers, ascending, of those that may have a line
   // which passes all filters. Damage answers nothing: opening the group will report it.
   std::optional<BlockNumbers> blocks_that_may_match(std::span<const LineFilter> filters,
