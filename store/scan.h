@@ -258,8 +258,8 @@ struct ScanOptions {
   model::Direction direction = model::Direction::kBackward;  // order in which blocks are offered
   std::int64_t deadline_monotonic_ns = 0;                    // 0: none
   const base::Clock* clock = nullptr;                        // the deadline's; null: the system's
-  const std::atomic<bool>* cancelled = nullptr;              // checked before each block
-  ScanMemory* memory = nullptr;                              // null: as much as it takes
+  std::function<bool()> cancelled;  // asked before each block; empty: never
+  ScanMemory* memory = nullptr;     // null: as much as it takes
 };
 
 // Parts stay on disk and the head stays readable while a Scan lives.

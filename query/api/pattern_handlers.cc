@@ -146,7 +146,9 @@ ServerResponse patterns(Call& call) {
   if (!scan.ok()) return error_response(scan.status());
   PatternVisitor visitor((*scan)->streams(), call.limits(), step_ns);
   store::ScanOptions options;
-  options.cancelled = call.http.cancelled;
+  options.cancelled = [left = call.http.cancelled] {
+    return left != nullptr && left->load(std::memory_order_relaxed);
+  };
   options.deadline_monotonic_ns =
       call.api.deps.clock->monotonic_ns() + call.limits().query_timeout_ns;
   if (const base::Status status = (*scan)->run(visitor, options); !status.ok())

@@ -81,8 +81,7 @@ store::ScanOptions scan_options(QueryContext& context, model::Direction directio
   out.direction = direction;
   out.deadline_monotonic_ns = context.request.timeout_ns > 0 ? context.deadline_ns : 0;
   out.clock = &context.clock;
-  // With others who wait, the visitor decides.
-  out.cancelled = context.request.others == nullptr ? context.request.cancelled : nullptr;
+  out.cancelled = [&context] { return context.request.abandoned(); };
   out.memory = &context;
   return out;
 }

@@ -122,8 +122,7 @@ void ScanDriver::warn(std::string text) {
 }
 
 base::Status ScanDriver::interrupted(const ScanOptions& options) {
-  if (options.cancelled != nullptr && options.cancelled->load(std::memory_order_relaxed))
-    return base::cancelled("the query was cancelled");
+  if (options.cancelled && options.cancelled()) return base::cancelled("the query was cancelled");
   const base::Clock& clock = options.clock != nullptr ? *options.clock : base::Clock::system();
   if (options.deadline_monotonic_ns != 0 && clock.monotonic_ns() >= options.deadline_monotonic_ns)
     return base::deadline_exceeded("the query ran out of time");
