@@ -139,7 +139,6 @@ class Matcher {
 
  private:
   static constexpr std::size_t kNone = SIZE_MAX;
-  static constexpr std::uint64_t kPairBytes = 64;  // of a map's node and its bucket
 
   base::Status pair(const StepSeries& many, std::size_t i, const StepSeries& one, std::size_t j,
                     std::size_t id, std::uint32_t k) {
@@ -159,12 +158,13 @@ class Matcher {
                         std::size_t j) {
     const auto [found, inserted] = pairs_.try_emplace(i * 0x9E3779B97F4A7C15ULL + j, 0);
     if (!inserted) return found->second;
-    evaluation_.context.charge(kPairBytes);
+    evaluation_.context.charge(kMapNodeBytes);
     model::Labels labels = result_labels(many.labels, one.labels, expr_.matching);
     const auto [known, fresh] = by_labels_.try_emplace(labels, out_.size());
     if (fresh) {
       out_.emplace_back(std::move(labels), evaluation_.steps.count);
-      evaluation_.context.charge(out_.back().bytes() + held_bytes(out_.back().labels) + kPairBytes);
+      evaluation_.context.charge(out_.back().bytes() + held_bytes(out_.back().labels) +
+                                 kMapNodeBytes);
     }
     return found->second = known->second;
   }

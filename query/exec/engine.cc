@@ -65,12 +65,10 @@ base::Result<std::vector<Series>> to_series(QueryContext& context, const Steps& 
   out.reserve(matrix.size());
   for (StepSeries& from : matrix) {
     Series series;
-    std::size_t samples_count = 0;
-    for (const std::uint64_t word : from.present)
-      samples_count += static_cast<std::size_t>(__builtin_popcountll(word));
-    context.charge(samples_count * sizeof(Sample));
+    const std::size_t points = from.points();
+    context.charge(points * sizeof(Sample));
     SKALD_TRY(context.check());
-    series.samples.reserve(samples_count);
+    series.samples.reserve(points);
     context.release(from.values.size() * sizeof(double));
     series.labels = std::move(from.labels);
     for (std::uint32_t k = 0; k < steps.count; ++k)

@@ -1,11 +1,14 @@
 #pragma once
-// What labels take in memory, as charged to the query.
+// What labels and maps take in memory, as charged to the query.
 
 #include <cstdint>
 
 #include "proto/model/labels.h"
 
 namespace skald::query {
+
+// A node of a map and its bucket, beside what it holds.
+constexpr std::uint64_t kMapNodeBytes = 64;
 
 // Short texts lie in their pairs, which counts them twice: better too much than too little.
 inline std::uint64_t held_bytes(const model::Labels& labels) {

@@ -190,10 +190,8 @@ class TypedState final : public RangeState {
   void add(std::uint32_t series, std::int64_t timestamp_ns, double value) override {
     const Windows::Span points = windows_.points_of(timestamp_ns);
     if (points.empty()) return;
-    if constexpr (gathers())
-      context_.charge(slot(series, points).add(timestamp_ns, value));
-    else
-      slot(series, points).add(timestamp_ns, value);
+    const std::size_t bytes = put(slot(series, points), timestamp_ns, value);
+    if (bytes > 0) context_.charge(bytes);
   }
 
   void add_many(std::uint32_t series, Windows::Span points, std::uint64_t count,
@@ -287,6 +285,16 @@ class TypedState final : public RangeState {
     return at->acc;
   }
 
+  // The bytes that it took.
+  static std::size_t put(Acc& acc, std::int64_t timestamp_ns, double value) {
+    if constexpr (gathers()) {
+      return acc.add(timestamp_ns, value);
+    } else {
+      acc.add(timestamp_ns, value);
+      return 0;
+    }
+  }
+
   void add_row_by_row(const RowSamples& samples) {
     // Slots move when others are made, so they are looked up again after each change of slot.
     struct Open {
@@ -314,12 +322,8 @@ class TypedState final : public RangeState {
         open[group] = {acc, epoch};
       }
       const double value = samples.values.empty() ? 1.0 : samples.values[index];
-      if constexpr (gathers()) {
-        const std::size_t bytes = open[group].acc->add(t, value);
-        if (bytes > 0 && !context_.charge(bytes)) current = kNowhere;
-      } else {
-        open[group].acc->add(t, value);
-      }
+      const std::size_t bytes = put(*open[group].acc, t, value);
+      if (bytes > 0 && !context_.charge(bytes)) current = kNowhere;
     });
   }
 

@@ -39,6 +39,12 @@ struct StepSeries {
       if (word != 0) return false;
     return true;
   }
+  std::size_t points() const {
+    std::size_t out = 0;
+    for (const std::uint64_t word : present)
+      out += static_cast<std::size_t>(__builtin_popcountll(word));
+    return out;
+  }
   // Memory that it takes, with its place in a growing matrix.
   std::uint64_t bytes() const {
     return 2 * sizeof(StepSeries) + values.size() * sizeof(double) +

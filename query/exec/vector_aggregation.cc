@@ -22,8 +22,6 @@ model::Labels group_labels(const model::Labels& labels, const logql::Grouping& g
   return model::Labels::from_result(std::move(kept));
 }
 
-constexpr std::uint64_t kIndexNodeBytes = 64;  // of a map, beside the labels
-
 struct Group {
   model::Labels labels;
   std::vector<std::size_t> members;  // indexes into the input, in its order
@@ -37,7 +35,7 @@ base::Result<std::vector<Group>> make_groups(QueryContext& context, const StepMa
     model::Labels labels = group_labels(input[i].labels, grouping);
     const auto [found, inserted] = index.try_emplace(labels, out.size());
     if (inserted) {
-      context.charge(2 * (held_bytes(labels) + sizeof(Group)) + kIndexNodeBytes);
+      context.charge(2 * (held_bytes(labels) + sizeof(Group)) + kMapNodeBytes);
       SKALD_TRY(context.check());
       out.push_back({std::move(labels), {}});
     }
