@@ -4,6 +4,7 @@
 
 #include "agent/parse/yaml_node.h"
 #include "proto/base/text_code.h"
+#include "proto/model/labels_json.h"
 
 namespace skald::agent {
 namespace {
@@ -30,12 +31,9 @@ std::string json_string(std::string_view text) {
 }
 
 std::string json_labels(const model::Labels& labels) {
-  std::string out = "{";
-  for (const auto& [name, value] : labels) {
-    if (out.size() > 1) out += ',';
-    out += json_string(name) + ":" + json_string(value);
-  }
-  return out + "}";
+  std::string out;
+  model::append_json_labels(out, labels);
+  return out;
 }
 
 net::ServerResponse html(const std::string& title, const std::string& body) {

@@ -1,27 +1,9 @@
 #include "query/api/json_out.h"
 
-#include <array>
 #include <charconv>
 #include <cmath>
 
-#include "proto/base/utf8.h"
-
 namespace skald::query::api {
-namespace {}  // namespace
-
-void append_json_labels(std::string& out, const model::Labels& labels) {
-  out.push_back('{');
-  bool first = true;
-  for (const auto& [name, value] : labels) {
-    if (!first) out.push_back(',');
-    first = false;
-    append_json_string(out, name);
-    out.push_back(':');
-    append_json_string(out, value);
-  }
-  out.push_back('}');
-}
-
 void append_json_strings(std::string& out, const std::vector<std::string>& texts) {
   out.push_back('[');
   for (std::size_t i = 0; i < texts.size(); ++i) {

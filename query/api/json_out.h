@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "proto/base/text_code.h"
-#include "proto/model/labels.h"
+#include "proto/model/labels_json.h"
 
 namespace skald::query::api {
 
 using base::append_json_string;
-void append_json_labels(std::string& out, const model::Labels& labels);
+using model::append_json_labels;
 void append_json_strings(std::string& out, const std::vector<std::string>& texts);
 void append_integer(std::string& out, std::int64_t value);
 void append_unsigned(std::string& out, std::uint64_t value);

@@ -6,6 +6,7 @@
 
 #include "proto/base/text_code.h"
 #include "proto/gotext/time_layout.h"
+#include "proto/model/labels_json.h"
 
 namespace skald::query::cli {
 namespace {
@@ -68,19 +69,6 @@ base::Status add_streams(const element& list, Answer& answer) {
     SKALD_TRY(add_values(stream, answer.streams.size() - 1, answer));
   }
   return {};
-}
-
-void add_json_labels(std::string& out, const model::Labels& labels) {
-  out += '{';
-  bool first = true;
-  for (const auto& [name, value] : labels) {
-    if (!first) out += ',';
-    first = false;
-    base::append_json_string(out, name);
-    out += ':';
-    base::append_json_string(out, value);
-  }
-  out += '}';
 }
 
 }  // namespace
@@ -186,7 +174,7 @@ void append_entry_text(std::string& out, const Options& options, const model::La
     out += '{';
     if (!options.no_labels) {
       out += "\"labels\":";
-      add_json_labels(out, labels);
+      model::append_json_labels(out, labels);
       out += ',';
     }
     out += "\"line\":";
