@@ -43,6 +43,11 @@ struct Api::Impl {
   DeleteFilters delete_filters;
   ResultCache results;
   SharedRuns shared_runs;
+  // Deletes began or ended to count: no answer from before holds.
+  void forget_answers() {
+    results.clear();
+    shared_runs.on_change();
+  }
   QueryCounters query_counters;
   std::vector<std::unique_ptr<RouteMetrics>> route_metrics;  // as routes()
 

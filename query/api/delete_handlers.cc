@@ -54,8 +54,7 @@ ServerResponse create(Call& call) {
   request.range = {*start, *end};
   request.created_ns = call.now_ns;
   auto id = call.api.deps.store->add_delete(std::move(request));
-  call.api.results.clear();
-  call.api.shared_runs.on_change();
+  call.api.forget_answers();
   if (!id.ok()) return error_response(id.status());
   ServerResponse response;
   response.status = 204;
@@ -101,8 +100,7 @@ ServerResponse cancel(Call& call) {
         400, "deletion of request which is in process or already processed is not allowed");
   if (const base::Status status = call.api.deps.store->cancel_delete(call.tenant, id); !status.ok())
     return error_response(status);
-  call.api.results.clear();
-  call.api.shared_runs.on_change();
+  call.api.forget_answers();
   ServerResponse response;
   response.status = 204;
   return response;

@@ -188,7 +188,7 @@ std::vector<FoldedStream> fold_labels(const std::vector<LogStream>& streams,
     for (auto known = begin; known != end; ++known)
       if (out[known->second].labels() == labels) return known->second;
     index.emplace(hash, out.size());
-    out.push_back({&stream, &entry, {&entry}});
+    out.push_back({&stream, &entry, {}});
     mixed.push_back(false);
     return out.size() - 1;
   };
@@ -197,13 +197,12 @@ std::vector<FoldedStream> fold_labels(const std::vector<LogStream>& streams,
     const LogEntry* last = nullptr;
     std::size_t at = 0;
     for (const LogEntry& entry : stream.entries) {
-      const std::size_t known = out.size();
       if (last == nullptr || last->metadata != entry.metadata || last->parsed != entry.parsed) {
         at = place_of(stream, entry);
         if (at < before) mixed[at] = true;
       }
       last = &entry;
-      if (out.size() == known) out[at].entries.push_back(&entry);
+      out[at].entries.push_back(&entry);
     }
   }
   for (std::size_t i = 0; i < out.size(); ++i) {
