@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <thread>
 #include <vector>
 
@@ -27,21 +28,34 @@ class SharedRunsTest : public ::testing::Test {
     result.stats.lines_processed = static_cast<std::uint64_t>(number);
     return result;
   }
+  SharedRuns::Answer run(const QueryRequest& request, bool& shared) {
+    return shared_runs_.run(
+        request, "x", [this](const QueryRequest& some) { return work(some); }, shared);
+  }
   // The number of the run that answered; negative: none did.
   std::thread ask(int& answer, const std::atomic<bool>* cancelled = nullptr) {
     return std::thread([this, &answer, cancelled] {
       QueryRequest own = request();
       own.cancelled = cancelled;
-      ++asked_;
       bool shared = false;
-      const auto result = shared_runs_.run(
-          own, "x", [this](const QueryRequest& some) { return work(some); }, shared);
+      const auto result = run(own, shared);
       answer = result.ok() ? static_cast<int>((*result)->stats.lines_processed)
                            : -static_cast<int>(result.status().code());
     });
   }
   void wait_for(const std::atomic<int>& count, int value) {
     while (count.load() < value) std::this_thread::yield();
+  }
+  // The first runs; then `meanwhile`; then the others ask and wait.
+  std::vector<std::thread> ask_all(
+      std::vector<int>& answers, const std::function<void()>& meanwhile = [] {}) {
+    std::vector<std::thread> threads;
+    threads.push_back(ask(answers[0]));
+    wait_for(runs_, 1);
+    meanwhile();
+    for (std::size_t i = 1; i < answers.size(); ++i) threads.push_back(ask(answers[i]));
+    while (shared_runs_.waiting() < answers.size() - 1) std::this_thread::yield();
+    return threads;
   }
   // Lets go all runs, until everybody has an answer.
   void finish(std::vector<std::thread>& threads) {
@@ -50,17 +64,13 @@ class SharedRunsTest : public ::testing::Test {
   }
 
   SharedRuns shared_runs_;
-  std::atomic<int> runs_{0}, done_{0}, asked_{0};
+  std::atomic<int> runs_{0}, done_{0};
   std::atomic<bool> fails_{false};
 };
 
 TEST_F(SharedRunsTest, EqualQueriesAtTheSameTimeRunOnce) {
   std::vector<int> answers(8);
-  std::vector<std::thread> threads;
-  threads.push_back(ask(answers[0]));
-  wait_for(runs_, 1);
-  for (std::size_t i = 1; i < answers.size(); ++i) threads.push_back(ask(answers[i]));
-  while (shared_runs_.waiting() < 7) std::this_thread::yield();
+  std::vector<std::thread> threads = ask_all(answers);
   finish(threads);
   EXPECT_EQ(answers, std::vector<int>(8, 1));
   EXPECT_EQ(runs_, 1);
@@ -69,12 +79,7 @@ TEST_F(SharedRunsTest, EqualQueriesAtTheSameTimeRunOnce) {
 
 TEST_F(SharedRunsTest, WhoComesAfterAChangeGetsTheNextRunTogether) {
   std::vector<int> answers(4);
-  std::vector<std::thread> threads;
-  threads.push_back(ask(answers[0]));
-  wait_for(runs_, 1);
-  shared_runs_.on_change();
-  for (std::size_t i = 1; i < answers.size(); ++i) threads.push_back(ask(answers[i]));
-  while (shared_runs_.waiting() < 3) std::this_thread::yield();
+  std::vector<std::thread> threads = ask_all(answers, [this] { shared_runs_.on_change(); });
   EXPECT_EQ(runs_, 1) << "the next waits for the first";
   finish(threads);
   EXPECT_EQ(answers, (std::vector<int>{1, 2, 2, 2}));
@@ -109,11 +114,7 @@ TEST_F(SharedRunsTest, WhenAllHaveLeftTheRunStops) {
 TEST_F(SharedRunsTest, AnErrorOfTheQueryIsEverybodys) {
   fails_ = true;
   std::vector<int> answers(3);
-  std::vector<std::thread> threads;
-  threads.push_back(ask(answers[0]));
-  wait_for(runs_, 1);
-  for (std::size_t i = 1; i < answers.size(); ++i) threads.push_back(ask(answers[i]));
-  while (shared_runs_.waiting() < 2) std::this_thread::yield();
+  std::vector<std::thread> threads = ask_all(answers);
   finish(threads);
   EXPECT_EQ(answers, std::vector<int>(3, -static_cast<int>(base::Code::kInvalidArgument)));
   EXPECT_EQ(runs_, 1);
@@ -127,14 +128,12 @@ TEST_F(SharedRunsTest, WaitingForAnotherEndsAtOnesOwnDeadline) {
   hasty.timeout_ns = base::kNsPerSecond / 10;
   threads.emplace_back([&] {
     bool shared = false;
-    const auto result = shared_runs_.run(
-        hasty, "x", [this](const QueryRequest& some) { return work(some); }, shared);
+    const auto result = run(hasty, shared);
     first = result.ok() ? 1 : -1;
   });
   wait_for(runs_, 1);
   bool shared = true;
-  const auto late = shared_runs_.run(
-      hasty, "x", [this](const QueryRequest& some) { return work(some); }, shared);
+  const auto late = run(hasty, shared);
   EXPECT_EQ(late.status().code(), base::Code::kDeadlineExceeded);
   EXPECT_FALSE(shared);
   finish(threads);
@@ -146,11 +145,7 @@ TEST_F(SharedRunsTest, OtherBoundsAreAnotherQuery) {
   other.limit = 7;
   done_ = 1000;
   bool shared = true;
-  for (const QueryRequest& one : {request(), other})
-    EXPECT_TRUE(shared_runs_
-                    .run(
-                        one, "x", [this](const QueryRequest& some) { return work(some); }, shared)
-                    .ok());
+  for (const QueryRequest& one : {request(), other}) EXPECT_TRUE(run(one, shared).ok());
   EXPECT_EQ(runs_, 2);
   EXPECT_FALSE(shared);
 }
