@@ -7,7 +7,6 @@
 // queries are asked at, so ranges hold them all. Prints how many lines there are, then for each
 // query its CPU seconds.
 
-#include <chrono>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>

@@ -7,8 +7,6 @@
 #include "proto/base/text_code.h"
 
 namespace skald::wire {
-namespace {}  // namespace
-
 void OtlpValue::append_json(std::string& out) const {
   switch (kind) {
     case Kind::kEmpty: out.append("null"); return;
