@@ -229,10 +229,9 @@ void scan(const char* name, const std::vector<std::shared_ptr<const PartReader>>
       auto context = std::make_shared<BlockContext>();
       for (std::uint32_t s = 0; s < streams; ++s) context->streams.push_back(s);
       for (std::size_t g = 0; g < part->row_groups().size(); ++g) {
-        if (!std::all_of(filters.begin(), filters.end(),
-                         [&](const LineFilter& filter) { return part->may_match(filter, g); }))
-          continue;
-        auto blocks = part->open_row_group(g, context);
+        const auto wanted = part->blocks_that_may_match(filters, g);
+        if (!wanted) std::abort();
+        auto blocks = part->open_row_group(g, context, &*wanted);
         if (!blocks.ok()) std::abort();
         for (const auto& block : *blocks) result += visit(*block);
       }
