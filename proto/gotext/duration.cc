@@ -8,6 +8,7 @@
 #include "proto/gotext/functions.h"
 #include "proto/gotext/number.h"
 #include "proto/gotext/quote.h"
+#include "proto/gotext/unicode.h"
 #include "proto/model/labels.h"
 
 namespace skald::gotext {
@@ -184,8 +185,8 @@ std::string format_duration(std::int64_t duration_ns) {
 
 double duration_seconds(std::int64_t duration_ns) noexcept {
   const std::int64_t second = 1'000'000'000;
-  return static_cast<double>(duration_ns / second) +
-         static_cast<double>(duration_ns % second) / 1e9;
+  const std::int64_t whole = duration_ns / second;
+  return static_cast<double>(whole) + static_cast<double>(duration_ns % second) / 1e9;
 }
 
 base::Result<std::int64_t> parse_prometheus_duration(std::string_view text) {
@@ -261,10 +262,15 @@ base::Result<std::int64_t> parse_logql_duration(std::string_view text) {
 }
 
 base::Result<std::uint64_t> parse_bytes(std::string_view text) {
-  std::string number;
+  // Digits of all scripts are counted, as characters, but then that many bytes are read.
   std::size_t end = 0;
-  for (; end < text.size() && (is_digit(text[end]) || text[end] == '.' || text[end] == ','); ++end)
-    if (text[end] != ',') number += text[end];
+  for (std::string_view rest = text; !rest.empty(); ++end) {
+    const base::Rune rune = base::decode_rune(rest);
+    if (!is_digit_rune(rune.value) && rune.value != '.' && rune.value != ',') break;
+    rest.remove_prefix(rune.width);
+  }
+  std::string number(text.substr(0, end));
+  std::erase(number, ',');
   SKALD_TRY_ASSIGN(double value, parse_float(number));
   const std::string unit = to_lower(trim_space(text.substr(end)));
   for (const auto& candidate : kByteUnits) {

@@ -8,6 +8,27 @@
 namespace skald::query {
 namespace {
 
+// As a map has them: sorted, and of equal names the last, which an error's is.
+std::vector<LabelView> sorted_labels(const Row& row) {
+  std::vector<LabelView> labels;
+  row.collect_all(labels);
+  std::stable_sort(labels.begin(), labels.end(),
+                   [](const LabelView& a, const LabelView& b) { return a.name < b.name; });
+  const auto kept = std::unique(labels.rbegin(), labels.rend(),
+                                [](const auto& a, const auto& b) { return a.name == b.name; });
+  labels.erase(labels.begin(), kept.base());
+  return labels;
+}
+
+std::vector<std::pair<std::string, gotext::Value>> as_entries(
+    const std::vector<LabelView>& labels) {
+  std::vector<std::pair<std::string, gotext::Value>> out;
+  out.reserve(labels.size());
+  for (const LabelView& label : labels)
+    out.emplace_back(std::string(label.name), gotext::Value::borrow(label.value));
+  return out;
+}
+
 // A row's labels as the map that templates see. Look-ups go to the row; the map is only built for
 // templates that range over it or print it.
 class RowObject final : public gotext::Object {
@@ -15,27 +36,15 @@ class RowObject final : public gotext::Object {
   explicit RowObject(const Row& row) : row_(row) {}
 
   std::optional<gotext::Value> get(std::string_view key) const override {
-    if (key == kErrorLabel) {
-      if (row_.has_error()) return gotext::Value::borrow(row_.error());
-      return std::nullopt;
-    }
-    if (key == kErrorDetailsLabel) {
-      if (row_.has_error()) return gotext::Value::borrow(row_.error_details());
-      return std::nullopt;
-    }
+    if (key == kErrorLabel && row_.has_error()) return gotext::Value::borrow(row_.error());
+    if (key == kErrorDetailsLabel && !row_.error_details().empty())
+      return gotext::Value::borrow(row_.error_details());
     const Row::Found found = row_.get(key);
     if (!found.ok) return std::nullopt;
     return gotext::Value::borrow(found.value);
   }
   std::vector<std::pair<std::string, gotext::Value>> entries() const override {
-    std::vector<LabelView> labels;
-    row_.collect_all(labels);
-    std::sort(labels.begin(), labels.end(),
-              [](const LabelView& a, const LabelView& b) { return a.name < b.name; });
-    std::vector<std::pair<std::string, gotext::Value>> out;
-    for (const LabelView& label : labels)
-      out.emplace_back(std::string(label.name), gotext::Value::borrow(label.value));
-    return out;
+    return as_entries(sorted_labels(row_));
   }
 
  private:
@@ -45,11 +54,7 @@ class RowObject final : public gotext::Object {
 // The labels as they were when a label_format began: its templates do not see each other's work.
 class FrozenLabels final : public gotext::Object {
  public:
-  explicit FrozenLabels(const Row& row) {
-    row.collect_all(labels_);
-    std::sort(labels_.begin(), labels_.end(),
-              [](const LabelView& a, const LabelView& b) { return a.name < b.name; });
-  }
+  explicit FrozenLabels(const Row& row) : labels_(sorted_labels(row)) {}
   std::optional<gotext::Value> get(std::string_view key) const override {
     const auto found = std::lower_bound(
         labels_.begin(), labels_.end(), key,
@@ -58,10 +63,7 @@ class FrozenLabels final : public gotext::Object {
     return gotext::Value::borrow(found->value);
   }
   std::vector<std::pair<std::string, gotext::Value>> entries() const override {
-    std::vector<std::pair<std::string, gotext::Value>> out;
-    for (const LabelView& label : labels_)
-      out.emplace_back(std::string(label.name), gotext::Value::borrow(label.value));
-    return out;
+    return as_entries(labels_);
   }
   bool empty() const { return labels_.empty(); }
 

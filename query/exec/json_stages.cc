@@ -72,9 +72,14 @@ class JsonStage final : public Stage {
       name = joined(row);
       row.views.pop_back();
       if (!row.hints().required().empty() && !row.hints().should_extract(name) &&
-          !row.base_has(name) && !row.in_category(name, Category::kMetadata))
+          !row.is_taken(name))
         return nullptr;  // before the name is copied
-      name = row.parsed_name(row.arena.copy(name));
+      name = row.arena.copy(name);
+      if (row.is_taken(name)) {
+        row.views.push_back(row.arena.concat(key, kDuplicateSuffix));
+        name = row.arena.copy(joined(row));
+        row.views.pop_back();
+      }
     }
     if (!row.hints().should_extract(name) || row.extracted(name)) return nullptr;
     row.set(Category::kParsed, name, label_value(value, row.arena));

@@ -5,6 +5,7 @@
 #include "query/exec/json_scan.h"
 #include "query/exec/label_names.h"
 #include "query/exec/stage.h"
+#include "query/logql/json_path.h"
 
 namespace skald::query {
 namespace {
@@ -321,35 +322,8 @@ class LogfmtExpressionsStage final : public Stage {
   bool strict_;
 };
 
-// `key` or `"key"`. Loki's grammar also takes more strings after it, which then never match.
 base::Result<std::string> parse_expression(std::string_view text) {
-  const auto letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-  };
-  std::vector<std::string> parts;
-  for (std::size_t i = 0; i < text.size();) {
-    const char c = text[i];
-    if (c == ' ' || c == '\t' || c == '\n') {
-      ++i;
-    } else if (letter(c)) {
-      if (!parts.empty())
-        return base::invalid_argument("syntax error: unexpected KEY, expecting STRING");
-      std::string key;
-      while (i < text.size() && (letter(text[i]) || (text[i] >= '0' && text[i] <= '9')))
-        key += text[i++];
-      parts.push_back(std::move(key));
-    } else if (c == '"') {
-      std::string value;
-      ++i;
-      while (i < text.size() && text[i] != '"' && text[i] != ']') value += text[i++];
-      if (i < text.size()) ++i;
-      parts.push_back(std::move(value));
-    } else {
-      return base::invalid_argument(std::string("unexpected char ") + c);
-    }
-  }
-  if (parts.empty())
-    return base::invalid_argument("syntax error: unexpected $end, expecting STRING or KEY");
+  SKALD_TRY_ASSIGN(const std::vector<std::string> parts, logql::parse_logfmt_key(text));
   // fmt.Sprintf("%v", parts...) of more than one part.
   std::string out = parts[0];
   if (parts.size() > 1) {

@@ -75,9 +75,12 @@ class Row {
   // The error of a parser: remembered apart when the query asks for errors.
   void add_parser_error(std::string_view error, std::string_view details);
 
-  // A parsed name that clashes with a stream label or metadata gets "_extracted".
+  // By a stream label or metadata: a parsed name then gets "_extracted".
+  bool is_taken(std::string_view name) const {
+    return base_has(name) || in_category(name, Category::kMetadata);
+  }
   std::string_view parsed_name(std::string_view name) {
-    if (!base_has(name) && !in_category(name, Category::kMetadata)) return name;
+    if (!is_taken(name)) return name;
     return arena.concat(name, kDuplicateSuffix);
   }
 

@@ -175,11 +175,11 @@ base::Result<std::string> Parser::expect_text(Token token) {
   return out;
 }
 
-void Parser::note(std::string message) {
+void Parser::note(const std::string& message) {
   if (!note_) note_ = parse_error(message);
 }
 
-void Parser::note_over(const std::optional<base::Status>& before, std::string message) {
+void Parser::note_over(const std::optional<base::Status>& before, const std::string& message) {
   note_ = before ? before : parse_error(message);
 }
 
@@ -237,7 +237,7 @@ base::Result<ExprPtr> Parser::log_expression() {
   return make(std::move(out));
 }
 
-base::Result<double> Parser::literal_value() {
+base::Result<double> Parser::literal_value(bool tolerant) {
   bool negative = false;
   if (at(Token::kAdd) || at(Token::kSub)) {
     negative = at(Token::kSub);
@@ -245,12 +245,11 @@ base::Result<double> Parser::literal_value() {
   }
   SKALD_TRY_ASSIGN(std::string text, expect_text(Token::kNumber));
   std::erase(text, '_');
-  const auto value = gotext::parse_float(text);
-  if (!value.ok()) {
-    note("unable to parse literal as a float: " + std::string(value.status().message()));
-    return 0.0;
-  }
-  return negative ? -*value : *value;
+  double value = 0;
+  if (gotext::read_float(text, value) != gotext::NumberError::kNone && !tolerant)
+    note("unable to parse literal as a float: " +
+         std::string(gotext::parse_float(text).status().message()));
+  return negative ? -value : value;
 }
 
 base::Result<ExprPtr> Parser::literal() {

@@ -38,9 +38,9 @@ class Parser {
   // Not OK: the expression does not compile, or the query's are too much together.
   base::Status spend_regex(std::string_view regex);
   // Errors of meaning are reported only if the whole text has no syntax error.
-  void note(std::string message);
+  void note(const std::string& message);
   // The fault of an expression hides those of its operands, but not what was noted `before` it.
-  void note_over(const std::optional<base::Status>& before, std::string message);
+  void note_over(const std::optional<base::Status>& before, const std::string& message);
 
   base::Result<ExprPtr> expression(int precedence_min);
   base::Result<ExprPtr> operand();
@@ -50,7 +50,8 @@ class Parser {
   base::Result<ExprPtr> label_replace();
   base::Result<ExprPtr> vector_literal();
   base::Result<ExprPtr> literal();
-  base::Result<double> literal_value();
+  // `tolerant`: what cannot be read is the number that Go gives beside its error.
+  base::Result<double> literal_value(bool tolerant = false);
   base::Result<ExprPtr> metric_argument(Token end);
   base::Result<LogRange> log_range();
   base::Status range_tail(LogRange& range, bool pipeline_allowed, bool unwrap_allowed,

@@ -48,9 +48,10 @@ std::optional<model::Matcher::Op> matcher_op(Token token) {
 
 base::Status check_regexp_parser(std::string_view regex) {
   SKALD_TRY_ASSIGN(const auto compiled, compile_regex(regex));
-  if (compiled->NamedCapturingGroups().empty())
-    return base::invalid_argument("at least one named capture must be supplied");
-  return {};
+  if (!compiled->NamedCapturingGroups().empty()) return {};
+  if (const auto twice = repeated_group(regex))
+    return base::invalid_argument("duplicate extracted label name '" + *twice + "'");
+  return base::invalid_argument("at least one named capture must be supplied");
 }
 
 base::Status Parser::spend_regex(std::string_view regex) {
@@ -391,9 +392,7 @@ base::Result<std::unique_ptr<LabelFilter>> Parser::label_condition() {
     case Token::kAdd:
     case Token::kSub: {
       out->kind = LabelFilter::Kind::kNumber;
-      const bool faultless = !note_;
-      SKALD_TRY_ASSIGN(out->number, literal_value());
-      if (faultless && note_) return *note_;  // here the first fault, even of syntax
+      SKALD_TRY_ASSIGN(out->number, literal_value(true));
       return out;
     }
     case Token::kString: {

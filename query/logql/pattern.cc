@@ -37,18 +37,23 @@ base::Result<Pattern> Pattern::parse(std::string_view text) {
       out.nodes_.back().text.push_back(text[i++]);
     }
   }
-  for (std::size_t i = 0; i + 1 < out.nodes_.size(); ++i)
-    if (out.nodes_[i].capture && out.nodes_[i + 1].capture)
-      return base::invalid_argument("found consecutive capture '<" + out.nodes_[i].text + "><" +
-                                    out.nodes_[i + 1].text + ">': invalid expression");
   for (const Node& node : out.nodes_)
     if (node.capture && node.text != "_") out.names_.push_back(node.text);
   return out;
 }
 
+base::Status Pattern::check_captures_apart() const {
+  for (std::size_t i = 0; i + 1 < nodes_.size(); ++i)
+    if (nodes_[i].capture && nodes_[i + 1].capture)
+      return base::invalid_argument("found consecutive capture '<" + nodes_[i].text + "><" +
+                                    nodes_[i + 1].text + ">': invalid expression");
+  return {};
+}
+
 base::Result<Pattern> Pattern::for_parser(std::string_view text) {
   SKALD_TRY_ASSIGN(Pattern out, parse(text));
   if (out.names_.empty()) return base::invalid_argument("at least one capture is required");
+  SKALD_TRY(out.check_captures_apart());
   std::vector<std::string> sorted = out.names_;
   std::sort(sorted.begin(), sorted.end());
   const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
@@ -60,6 +65,7 @@ base::Result<Pattern> Pattern::for_parser(std::string_view text) {
 base::Result<Pattern> Pattern::for_line_filter(std::string_view text) {
   if (text.empty()) return Pattern();
   SKALD_TRY_ASSIGN(Pattern out, parse(text));
+  SKALD_TRY(out.check_captures_apart());
   if (!out.names_.empty())
     return base::invalid_argument("named captures are not allowed: found '<" + out.names_[0] +
                                   ">'");

@@ -31,6 +31,7 @@ class Pattern {
 
  private:
   static base::Result<Pattern> parse(std::string_view text);
+  base::Status check_captures_apart() const;
   std::vector<Node> nodes_;
   std::vector<std::string> names_;
 };

@@ -3,6 +3,7 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "proto/base/utf8.h"
@@ -12,8 +13,9 @@
 namespace skald::query::logql {
 namespace {
 
-// RE2 lacks Go's newer spelling of named groups.
-std::string to_re2(std::string_view regex) {
+// RE2 lacks Go's newer spelling of named groups. `named` false: groups lose their names, since in
+// Go a name may be given twice.
+std::string to_re2(std::string_view regex, bool named = true) {
   std::string out;
   out.reserve(regex.size());
   bool in_class = false;
@@ -28,9 +30,13 @@ std::string to_re2(std::string_view regex) {
       in_class = true;
       if (i + 1 < regex.size() && regex[i + 1] == '^') out.push_back(regex[++i]);
       if (i + 1 < regex.size() && regex[i + 1] == ']') out.push_back(regex[++i]);
+    } else if (c == '(' && !named && regex.substr(i + 1).starts_with("?P<")) {
+      i = std::min(regex.find('>', i), regex.size());
     } else if (c == '(' && regex.substr(i + 1).starts_with("?<")) {
-      out += "?P";
-      ++i;  // the '?'
+      if (!named)
+        i = std::min(regex.find('>', i), regex.size());
+      else
+        out += "?P", ++i;  // the '?'
     }
   }
   return out;
@@ -54,6 +60,26 @@ std::string go_reason(const re2::RE2& regex) {
     default: return out + regex.error();
   }
   return out + ": `" + regex.error_arg() + "`";
+}
+
+bool has_repeated_group(const re2::RE2& compiled) {
+  return compiled.CapturingGroupNames().size() != compiled.NamedCapturingGroups().size();
+}
+
+// Go takes ASCII letters, digits and '_' in a group's name; RE2 takes more.
+base::Status check_group_names(const re2::RE2& compiled, std::string_view regex) {
+  for (const auto& [group, name] : compiled.CapturingGroupNames()) {
+    if (std::all_of(name.begin(), name.end(), [](char c) {
+          return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                 (c >= 'A' && c <= 'Z');
+        }))
+      continue;
+    const std::string written = "(?P<" + name + ">";
+    const bool older = regex.find(written) != std::string_view::npos;
+    return base::invalid_argument("error parsing regexp: invalid named capture: `" +
+                                  (older ? written : "(?<" + name + ">") + "`");
+  }
+  return {};
 }
 
 // The few nodes that can be replaced by text searches; anything else makes the parser give up.
@@ -581,6 +607,17 @@ thread_local RegexScope* current_scope = nullptr;
 RegexScope::RegexScope() : outer_(std::exchange(current_scope, this)) {}
 RegexScope::~RegexScope() { current_scope = outer_; }
 
+std::optional<std::string> repeated_group(std::string_view regex) {
+  re2::RE2::Options options;
+  options.set_log_errors(false);
+  options.set_max_mem(kRegexMemoryMax);
+  const re2::RE2 compiled(to_re2(regex), options);
+  std::set<std::string> seen;
+  for (const auto& [group, name] : compiled.CapturingGroupNames())
+    if (!seen.insert(name).second) return name;
+  return std::nullopt;
+}
+
 base::Result<std::shared_ptr<const re2::RE2>> compile_regex(std::string_view regex, bool label) {
   if (regex.size() > kRegexBytesMax)
     return base::invalid_argument("regular expression of " + std::to_string(regex.size()) +
@@ -596,8 +633,11 @@ base::Result<std::shared_ptr<const re2::RE2>> compile_regex(std::string_view reg
       return known->second;
   auto out = std::make_shared<const re2::RE2>(text, options);
   if (!out->ok()) return base::invalid_argument(go_reason(*out));
-  if (out->CapturingGroupNames().size() != out->NamedCapturingGroups().size())
-    return base::invalid_argument("error parsing regexp: duplicate capture group name");
+  SKALD_TRY(check_group_names(*out, regex));
+  if (has_repeated_group(*out)) {
+    const std::string nameless = to_re2(regex, false);
+    out = std::make_shared<const re2::RE2>(label ? "^(?:" + nameless + ")$" : nameless, options);
+  }
   if (current_scope != nullptr) current_scope->compiled_.emplace(std::move(text), out);
   return std::shared_ptr<const re2::RE2>(std::move(out));
 }

@@ -20,9 +20,11 @@ class RE2;
 namespace skald::query::logql {
 
 // Compiles Go's syntax. kInvalidArgument: does not compile, or is over the size or memory limit.
-// `label`: the expression must match the whole text.
+// `label`: the expression must match the whole text. Of an expression that gives two groups one
+// name, as Go allows, no group has a name then; repeated_group() tells the first such name.
 base::Result<std::shared_ptr<const re2::RE2>> compile_regex(std::string_view regex,
                                                             bool label = false);
+std::optional<std::string> repeated_group(std::string_view regex);
 base::Status check_regex(std::string_view regex);
 
 // Whether the expression is found in the text, and where its groups are (group 0 is the whole

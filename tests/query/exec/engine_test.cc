@@ -67,6 +67,22 @@ TEST_F(EngineTest, KeepsTheThreeKindsOfLabelsApart) {
             "{\"job\":\"b\",\"user\":\"c\",\"x\":{\"y z\":1}}\n");
 }
 
+// The suffix joins the last key before the keys become a name.
+TEST_F(EngineTest, ANestedBlankKeyThatClashesKeepsItsPlace) {
+  add("{\"job\":{\"\":54}}");
+  EXPECT_EQ(show(logs("{job=\"a\"} | json")),
+            "{job=\"a\"}{}{job__extracted=\"54\"} {\"job\":{\"\":54}}\n");
+}
+
+TEST_F(EngineTest, TemplatesSeeOneErrorLabel) {
+  add("__error__=x y=1 z");
+  EXPECT_EQ(show(logs("{job=\"a\"} | logfmt | line_format \"{{ .__error__ }} {{ . }}\"")),
+            "{job=\"a\"}{}{__error__=\"x\", y=\"1\"} x map[__error__:x job:a y:1]\n");
+  EXPECT_EQ(show(logs("{job=\"a\"} | logfmt | y>1s | line_format \"{{ .__error__ }}!\" | "
+                      "drop __error__, __error_details__")),
+            "{job=\"a\"}{}{__error__=\"x\", y=\"1\"} LabelFilterErr!\n");
+}
+
 TEST_F(EngineTest, AnEmptyAlternativeOfALineFilterGivesWayToOthers) {
   add("one");
   add("two");
