@@ -49,7 +49,7 @@ base::Status StoreImpl::seal_one() {
   for (auto at = generation->heads.begin(); at != generation->heads.end();) {
     auto& [tenant, head] = at->second;
     SKALD_TRY_ASSIGN(const catalog::PartList parts,
-                     ingest::write_parts(fs_, layout_, *tenant, *head, *generation));
+                     ingest::write_parts(fs_, layout_, *tenant, *head));
     ingest::publish_parts(*tenant, head, parts);
     parts_count += parts.size();
     for (const auto& part : parts) bytes += part->meta().file_bytes;

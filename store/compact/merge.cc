@@ -121,6 +121,16 @@ class Merger {
   MergeResult counts_;
 };
 
+// Names are the manifest: a start takes what a part's name covers for its inputs and removes it.
+bool covers_another(const ingest::Tenant& tenant, const MergeRun& run,
+                    const catalog::PartName& name) {
+  const catalog::PartList parts = tenant.part_list();
+  return std::any_of(parts.begin(), parts.end(), [&](const auto& part) {
+    return name.covers(part->meta().name) &&
+           std::find(run.inputs.begin(), run.inputs.end(), part) == run.inputs.end();
+  });
+}
+
 }  // namespace
 
 base::Result<MergeResult> merge(base::FileSystem& fs, const catalog::Layout& layout,
@@ -134,6 +144,8 @@ base::Result<MergeResult> merge(base::FileSystem& fs, const catalog::Layout& lay
     name.level = std::max(name.level, other.level);
   }
   ++name.level;
+  if (covers_another(tenant, run, name))
+    return base::internal("the name " + name.to_string() + " covers a part that is not merged");
   const std::string directory = layout.parts_directory(tenant.name);
   SKALD_TRY_ASSIGN(auto builder,
                    catalog::PartBuilder::create(fs, directory, name, part::Effort::kSmall));

@@ -7,6 +7,12 @@
 namespace skald::store::compact {
 namespace {
 
+// A store of the time when names took in more than their rows has such parts: the name of a run
+// that began between them would cover one that is not its input.
+bool overlap(const catalog::PartHandle& older, const catalog::PartHandle& newer) {
+  return older.meta().name.last_sequence >= newer.meta().name.first_sequence;
+}
+
 // Newest first, as long as the next older part is not much larger than what was taken so far.
 // Returns the runs of parts [begin, end), which are neighbours of one day.
 void plan_neighbours(const catalog::PartList& parts, std::size_t begin, std::size_t end,
@@ -18,7 +24,9 @@ void plan_neighbours(const catalog::PartList& parts, std::size_t begin, std::siz
     std::uint64_t bytes = parts[first]->meta().line_bytes;
     while (first > begin) {
       const std::uint64_t older = parts[first - 1]->meta().line_bytes;
-      if (bytes + older > kMergedBytesMax || older > bytes * kSizeRatioMax) break;
+      if ((bytes + older > kMergedBytesMax || older > bytes * kSizeRatioMax) &&
+          !overlap(*parts[first - 1], *parts[first]))
+        break;
       bytes += older;
       --first;
     }

@@ -2,16 +2,24 @@
 
 #include <algorithm>
 
+#include "store/catalog/layout.h"
 #include "store/ingest/limits.h"
 
 namespace skald::store::ingest {
 
-void TenantHead::begin(const wal::EncodedBatch& batch, std::uint64_t sequence) {
-  if (first_sequence_ == 0) first_sequence_ = sequence;
-  last_sequence_ = sequence;
+void TenantHead::begin(std::uint64_t sequence) {
+  sequence_ = sequence;
+  day_noted_ = false;
   last_owner_ = nullptr;
   last_stream_ = nullptr;
-  static_cast<void>(batch);
+}
+
+void TenantHead::note_sequence(std::int64_t day) {
+  if (day_noted_ && day == last_day_) return;
+  days_.try_emplace(day, Sequences{sequence_, 0}).first->second.last = sequence_;
+  if (first_sequence_ == 0) first_sequence_ = sequence_;
+  last_day_ = day;
+  day_noted_ = true;
 }
 
 HeadChunk& TenantHead::chunk_with_room(const wal::EncodedBatch& batch) {
@@ -35,6 +43,7 @@ void TenantHead::put(const wal::EncodedBatch& batch, const wal::BatchRow& row,
                      std::uint32_t number) {
   HeadChunk& chunk = chunk_with_room(batch);
   const model::TimestampNs time_ns = row.timestamp_ns;
+  note_sequence(catalog::day_of(time_ns));
   if (chunk.size == 0) chunk.min_time_ns = chunk.max_time_ns = time_ns;
   chunk.min_time_ns = std::min(chunk.min_time_ns, time_ns);
   chunk.max_time_ns = std::max(chunk.max_time_ns, time_ns);

@@ -8,6 +8,7 @@
 // Threads: append() and snapshot() under the tenant's lock (exclusive and shared).
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -43,6 +44,11 @@ struct HeadStream {
   model::TimestampNs min_time_ns = 0, max_time_ns = 0;
 };
 
+// Of WAL records, inclusive.
+struct Sequences {
+  std::uint64_t first = 0, last = 0;
+};
+
 class TenantHead {
  public:
   struct Slice {
@@ -60,7 +66,7 @@ class TenantHead {
   Added append(const wal::EncodedBatch& batch, std::span<const std::uint32_t> numbers,
                std::uint64_t sequence, Take&& take) {
     Added added;
-    begin(batch, sequence);
+    begin(sequence);
     for (const wal::BatchRow& row : batch.rows) {
       if ((row.flags != nullptr && (*row.flags & wal::kRowDropped) != 0) || !take(row)) continue;
       put(batch, row, numbers[row.stream]);
@@ -76,20 +82,29 @@ class TenantHead {
   index::Bitmap streams_in(const model::TimeRange& range, const index::Bitmap& among) const;
   std::uint64_t entries() const noexcept { return entries_; }
   std::uint64_t line_bytes() const noexcept { return line_bytes_; }
+  // Of the first record with a row here; 0: there is none.
   std::uint64_t first_sequence() const noexcept { return first_sequence_; }
-  std::uint64_t last_sequence() const noexcept { return last_sequence_; }
+  // The records with rows here of this UTC day, of which there must be one. After a death in a seal
+  // they are fewer than those of the generation: the others' rows are in a part already.
+  Sequences sequences_of_day(std::int64_t day) const { return days_.at(day); }
 
  private:
-  void begin(const wal::EncodedBatch& batch, std::uint64_t sequence);
+  void begin(std::uint64_t sequence);
   void put(const wal::EncodedBatch& batch, const wal::BatchRow& row, std::uint32_t number);
   HeadChunk& chunk_with_room(const wal::EncodedBatch& batch);
+  void note_sequence(std::int64_t day);
 
   std::vector<std::shared_ptr<HeadChunk>> chunks_;
   std::unordered_map<std::uint32_t, HeadStream> streams_;
   index::Bitmap stream_set_;
   model::TimestampNs min_time_ns_ = 0, max_time_ns_ = 0;
   std::uint64_t entries_ = 0, line_bytes_ = 0;
-  std::uint64_t first_sequence_ = 0, last_sequence_ = 0;
+  std::uint64_t first_sequence_ = 0;
+  std::map<std::int64_t, Sequences> days_;
+  // Of the append under way.
+  std::uint64_t sequence_ = 0;
+  std::int64_t last_day_ = 0;
+  bool day_noted_ = false;            // that last_day_ has rows of sequence_
   const void* last_owner_ = nullptr;  // of the open chunk
   std::uint32_t last_number_ = 0;
   HeadStream* last_stream_ = nullptr;

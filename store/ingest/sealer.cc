@@ -64,14 +64,14 @@ base::Status make_tenant_directories(base::FileSystem& fs, const catalog::Layout
 }
 
 base::Result<catalog::PartList> write_parts(base::FileSystem& fs, const catalog::Layout& layout,
-                                            const Tenant& tenant, const TenantHead& head,
-                                            const Generation& generation) {
+                                            const Tenant& tenant, const TenantHead& head) {
   catalog::PartList parts;
   if (head.entries() == 0) return parts;
   SKALD_TRY(make_tenant_directories(fs, layout, tenant.name));
   const std::string directory = layout.parts_directory(tenant.name);
   for (const auto& [day, rows] : split_by_day(head.snapshot())) {
-    const catalog::PartName name{day, generation.first_sequence, generation.last_sequence, 0};
+    const Sequences sequences = head.sequences_of_day(day);
+    const catalog::PartName name{day, sequences.first, sequences.last, 0};
     SKALD_TRY_ASSIGN(auto builder,
                      catalog::PartBuilder::create(fs, directory, name, part::Effort::kFast));
     SKALD_TRY(write_rows(*builder, tenant, rows));

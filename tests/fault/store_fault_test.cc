@@ -182,6 +182,40 @@ TEST_F(StoreFault, APartWhoseNameWasNotDurableIsNotTheOnlyCopyAfterTheNextStart)
   EXPECT_GT(n, 10U);
 }
 
+// The process dies in a seal, behind some of its parts and before CHECKPOINT; what the next one
+// seals is small and merged by itself, and then it dies, too. No part's name may take in rows that
+// are in another part.
+TEST_F(StoreFault, WhatIsSealedAfterADeathInASealCoversNoneOfItsParts) {
+  std::uint64_t n = 1;
+  for (bool seal_failed = true; seal_failed; ++n) {  // until no write is left to fail
+    std::uint64_t m = 1;
+    for (bool merge_failed = true; merge_failed; ++m) {
+      FaultFs fs;
+      auto store = Store::open(options(fs));
+      ASSERT_TRUE(store.ok());
+      Life life;
+      int number = 0;
+      while (number < 10) append(**store, life, number++, false);
+      fs.fail_at(n, EIO, true);
+      seal_failed = !(*store)->flush().ok();
+      store->reset();
+      fs.heal();
+      store = Store::open(options(fs));
+      ASSERT_TRUE(store.ok());
+      append(**store, life, number++, false);
+      ASSERT_TRUE((*store)->flush().ok());
+      fs.fail_at(m, EIO, true);
+      merge_failed = !(*store)->compact().ok();
+      store->reset();
+      fs.heal();
+      expect_exactly_once(fs, life,
+                          "seal's write " + std::to_string(n) + ", merge's " + std::to_string(m));
+    }
+    EXPECT_GT(m, 5U);
+  }
+  EXPECT_GT(n, 10U);
+}
+
 // A merge one of whose writes failed, then a start that removes what a part it sees covers, then
 // power goes: the removals may outlive it, so the part's name must have been made durable first.
 TEST_F(StoreFault, WhatAMergeCoversIsRemovedAtAStartOnlyBehindADurableName) {

@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "store/compact/merge_plan.h"
 #include "store/store.h"
 #include "tests/store/store_testing.h"
 
@@ -320,6 +321,30 @@ TEST_F(Upkeep, ForeignAndTornFilesDoNotStopTheStart) {
   std::filesystem::create_directories(options_.data_dir + "/tenants/%zz");
   open();
   EXPECT_EQ(read_all(*store_).size(), 21U);
+}
+
+// Of two parts whose names overlap, as stores of the time when names were wider than their rows
+// have them, neither is merged without the other: the result's name would cover the other.
+TEST(MergePlan, PartsWhoseNamesOverlapAreMergedTogetherWhateverTheirSizes) {
+  catalog::PartList parts;
+  const auto add = [&](std::uint64_t first, std::uint64_t last, std::uint64_t line_bytes) {
+    catalog::PartMeta meta;
+    meta.name = {20'000, first, last, 0};
+    meta.line_bytes = line_bytes;
+    parts.push_back(std::make_shared<catalog::PartHandle>(base::FileSystem::posix(), "", meta));
+  };
+  const auto runs = [&] {
+    std::vector<std::size_t> sizes;  // newest first
+    for (const auto& run : compact::plan_merges(parts, 1, [](const auto&) { return false; }))
+      sizes.push_back(run.inputs.size());
+    return sizes;
+  };
+  add(1, 10, 1000);
+  add(11, 20, 1);
+  EXPECT_EQ(runs(), (std::vector<std::size_t>{1, 1}));
+  parts.pop_back();
+  add(1, 20, 1);
+  EXPECT_EQ(runs(), (std::vector<std::size_t>{2}));
 }
 
 }  // namespace
