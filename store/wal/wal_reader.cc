@@ -86,7 +86,9 @@ base::Result<ReplayReport> replay(base::FileSystem& fs, const std::string& direc
     const auto first = parse_segment_name(entry.name);
     if (!first || entry.is_directory) continue;
     report.segments.push_back({entry.name, *first == 0 ? 0 : *first - 1, entry.size});
-    report.next_sequence = std::max(report.next_sequence, *first);
+    // One without a whole record uses up its name, too: the next must not be written over what its
+    // header says, nor be removed in its place.
+    report.next_sequence = std::max(report.next_sequence, *first + 1);
   }
   std::sort(report.segments.begin(), report.segments.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });

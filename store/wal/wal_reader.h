@@ -21,9 +21,9 @@ namespace skald::store::wal {
 struct ReplayReport {
   std::vector<WalWriter::Segment> segments;
   std::uint64_t records = 0;
-  std::uint64_t next_sequence = 1;    // beyond every sequence seen, void ones too
-  std::uint64_t torn_bytes = 0;       // after the last whole record of a segment
-  std::uint64_t damaged_bytes = 0;    // between whole records: acknowledged data may be lost
+  std::uint64_t next_sequence = 1;  // beyond every sequence seen, void ones and segments' names too
+  std::uint64_t torn_bytes = 0;     // after the last whole record of a segment
+  std::uint64_t damaged_bytes = 0;  // between whole records: acknowledged data may be lost
   std::uint64_t damaged_records = 0;  // `take` refused them
   std::vector<std::string> findings;  // one line for each place
 };

@@ -1,7 +1,9 @@
 #include "store/wal/wal_writer.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "proto/base/check.h"
 #include "store/wal/limits.h"
 
 namespace skald::store::wal {
@@ -30,6 +32,9 @@ base::Status WalWriter::open_segment(std::uint64_t first_sequence) {
   file_ = std::move(file);
   file_bytes_ = header.size();
   const std::scoped_lock lock(mutex_);
+  // Else drop_through() would take the open one for the older one of its name.
+  CHECK(std::none_of(segments_.begin(), segments_.end(),
+                     [&](const Segment& segment) { return segment.name == name; }));
   segments_.push_back({name, first_sequence, file_bytes_});
   open_ = true;
   return {};

@@ -292,6 +292,27 @@ TEST_F(Replay, VoidRecordsDoNotComeBackThoughTheDiskKeptThem) {
   EXPECT_EQ(report_.next_sequence, 5U);
 }
 
+// A death between a segment's creation and its first whole record: the name is not used again, so
+// neither does dropping what was before remove what was written since, nor is its header lost.
+TEST_F(Replay, ASegmentWithoutAWholeRecordIsNotWrittenOver) {
+  segment({1, 0, 0}, record_of("one", 1) + record_of("failed", 2));
+  const std::string torn = record_of("torn", 3);
+  for (const std::size_t cut : {std::size_t{0}, torn.size() - 1}) {
+    segment({3, 2, 3}, torn.substr(0, cut));
+    EXPECT_EQ(replayed(), Sequences{1});
+    WalWriter writer(fs_, directory_);
+    writer.take_over(report_.segments);
+    const std::uint64_t next = report_.next_sequence;
+    const std::string record = record_of("next", next);
+    ASSERT_TRUE(writer.append(std::vector<std::string_view>{record}, next, next).ok());
+    EXPECT_EQ(replayed(), (Sequences{1, next}));
+    ASSERT_TRUE(writer.drop_through(2).ok());
+    EXPECT_EQ(replayed(), Sequences{next});
+    ASSERT_TRUE(fs_.remove(directory_ + "/" + segment_name(next)).ok());
+    segment({1, 0, 0}, record_of("one", 1) + record_of("failed", 2));
+  }
+}
+
 TEST_F(Replay, WhatTheWriterWroteComesBackInOrderAndGoesWhenDropped) {
   WalWriter writer(fs_, directory_);
   Sequences want;
