@@ -287,7 +287,8 @@ base::Result<ExprPtr> Parser::label_replace() {
     SKALD_TRY_ASSIGN(*text, expect_text(Token::kString));
   }
   SKALD_TRY(expect(Token::kCloseParen));
-  if (const auto status = spend_regex("^(?:" + out.regex + ")$"); !status.ok())
+  SKALD_TRY(spend_test());
+  if (const auto status = spend_regex("^(?:" + out.regex + ")$", true); !status.ok())
     note_over(before, "invalid regex in label_replace: " + std::string(status.message()));
   return make(std::move(out));
 }
@@ -376,6 +377,7 @@ base::Result<std::vector<std::string>> Parser::label_list() {
       if (out.empty()) return unexpected({Token::kIdentifier, Token::kCloseParen});
       return unexpected({Token::kIdentifier});
     }
+    SKALD_TRY(spend_item());
     out.push_back(std::move(lexer_.text));
     advance();
     if (at(Token::kCloseParen)) return advance(), out;

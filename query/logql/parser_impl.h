@@ -35,8 +35,13 @@ class Parser {
   base::Status unexpected(std::initializer_list<Token> expected = {}) const;
   base::Status expect(Token token);                    // and advance
   base::Result<std::string> expect_text(Token token);  // its text
+  // Not OK: the query has too many stages, or names in lists.
+  base::Status spend_item();
   // Not OK: the expression does not compile, or the query's are too much together.
-  base::Status spend_regex(std::string_view regex);
+  // `groups_matter`: what the groups found is asked for.
+  base::Status spend_regex(std::string_view regex, bool groups_matter = false);
+  // Not OK: the query has too many expressions and patterns.
+  base::Status spend_test();
   // Errors of meaning are reported only if the whole text has no syntax error.
   void note(const std::string& message);
   // The fault of an expression hides those of its operands, but not what was noted `before` it.
@@ -86,6 +91,8 @@ class Parser {
   std::size_t depth_ = 0;
   std::size_t chain_ = 0;
   std::int64_t regex_programs_ = 0;  // bytes
+  std::size_t tests_ = 0, items_ = 0;
+  bool regexes_exhausted_ = false;
   std::optional<base::Status> note_;
 };
 

@@ -54,13 +54,32 @@ base::Status check_regexp_parser(std::string_view regex) {
   return base::invalid_argument("at least one named capture must be supplied");
 }
 
-base::Status Parser::spend_regex(std::string_view regex) {
-  SKALD_TRY_ASSIGN(const auto compiled, compile_regex(regex));
-  constexpr std::int64_t kInstructionBytes = 16;
-  regex_programs_ +=
-      compiled->ProgramSize() * kInstructionBytes + static_cast<std::int64_t>(regex.size());
-  if (regex_programs_ > kRegexProgramsMax)
+base::Status Parser::spend_item() {
+  if (++items_ <= kItemsMax) return {};
+  return parse_error("the query has too many stages and labels");
+}
+
+base::Status Parser::spend_test() {
+  if (++tests_ <= kTestsMax) return {};
+  return parse_error("the query has too many regular expressions and patterns");
+}
+
+base::Status Parser::spend_regex(std::string_view regex, bool groups_matter) {
+  const auto too_much = [] {
     return base::invalid_argument("the query's regular expressions need too much memory");
+  };
+  if (regexes_exhausted_) return too_much();
+  const auto compiled = compile_regex(regex);
+  constexpr std::int64_t kInstructionBytes = 16;
+  // Refusing a large one costs as much as compiling it.
+  regex_programs_ += static_cast<std::int64_t>(regex.size()) +
+                     (compiled.ok() ? compiled->get()->ProgramSize() * kInstructionBytes
+                                    : kRegexProgramsMax / kRefusedRegexesMax);
+  regexes_exhausted_ = regex_programs_ > kRegexProgramsMax;
+  if (regexes_exhausted_) return too_much();
+  if (!compiled.ok()) return compiled.status();
+  if (groups_matter && compiled->get()->NumberOfCapturingGroups() > kRegexGroupsMax)
+    return base::invalid_argument("more than " + std::to_string(kRegexGroupsMax) + " groups");
   return {};
 }
 
@@ -71,6 +90,7 @@ base::Result<std::shared_ptr<const model::Matcher>> Parser::make_matcher(std::st
                                                                          std::string value) {
   const bool regex = op == model::Matcher::Op::kRegex || op == model::Matcher::Op::kNotRegex;
   if (regex) {
+    SKALD_TRY(spend_test());
     const auto status = spend_regex(value);
     if (!status.ok()) return parse_error(status.message());
   }
@@ -125,6 +145,7 @@ base::Status Parser::pipeline(Pipeline& out, std::optional<Unwrap>* unwrap) {
       SKALD_TRY(unwrap_clause(unwrap->emplace()));
       return {};
     }
+    SKALD_TRY(spend_item());
     SKALD_TRY_ASSIGN(Stage next, stage());
     out.push_back(std::move(next));
   }
@@ -151,6 +172,7 @@ base::Status Parser::unwrap_clause(Unwrap& out) {
     advance();
     if (!at(Token::kIdentifier) && !at(Token::kOpenParen))
       return unexpected({Token::kIdentifier, Token::kOpenParen});
+    SKALD_TRY(spend_item());
     SKALD_TRY_ASSIGN(auto filter, label_filter(0));
     out.post_filters.push_back(std::move(filter));
   }
@@ -195,12 +217,15 @@ base::Status Parser::line_filter(LineMatch match, std::vector<LineFilter>& out) 
     if (!is_negated(match)) texts.resize(1);
     std::move(more.begin(), more.end(), std::back_inserter(texts));
   }
-  // One that does not compile is the stage's error, as in Loki; here only the budget counts.
-  if (match == LineMatch::kRegex || match == LineMatch::kNotRegex)
-    for (const LineText& text : texts)
-      if (const auto status = spend_regex(text.text);
-          !status.ok() && regex_programs_ > kRegexProgramsMax)
-        return parse_error(status.message());
+  const bool contains = match == LineMatch::kContains || match == LineMatch::kNotContains;
+  const bool regex = match == LineMatch::kRegex || match == LineMatch::kNotRegex;
+  for (const LineText& text : texts) {
+    if (!contains) SKALD_TRY(spend_test());
+    // One that does not compile is the stage's error, as in Loki; here only the budget counts.
+    if (!regex) continue;
+    if (const auto status = spend_regex(text.text); !status.ok() && regexes_exhausted_)
+      return parse_error(status.message());
+  }
   if (!is_negated(match)) {
     out.push_back({match, std::move(texts)});
     return {};
@@ -222,7 +247,8 @@ base::Result<Stage> Parser::stage() {
     case Token::kRegexp: {
       advance();
       SKALD_TRY_ASSIGN(std::string text, expect_text(Token::kString));
-      base::Status status = spend_regex(text);
+      SKALD_TRY(spend_test());
+      base::Status status = spend_regex(text, true);
       if (status.ok()) status = check_regexp_parser(text);
       if (!status.ok())
         return parse_error("invalid regexp parser: " + std::string(status.message()));
@@ -231,6 +257,7 @@ base::Result<Stage> Parser::stage() {
     case Token::kPattern: {
       advance();
       SKALD_TRY_ASSIGN(std::string text, expect_text(Token::kString));
+      SKALD_TRY(spend_test());
       const auto parsed = Pattern::for_parser(text);
       if (!parsed.ok())
         return parse_error("invalid pattern parser: " + std::string(parsed.status().message()));
@@ -272,6 +299,7 @@ base::Result<Stage> Parser::logfmt_stage() {
 base::Result<std::vector<Extraction>> Parser::extractions() {
   std::vector<Extraction> out;
   for (;;) {
+    SKALD_TRY(spend_item());
     Extraction next;
     SKALD_TRY_ASSIGN(next.identifier, expect_text(Token::kIdentifier));
     if (at(Token::kEq)) {
@@ -290,6 +318,7 @@ base::Result<Stage> Parser::label_format() {
   advance();
   LabelFormat out;
   for (;;) {
+    SKALD_TRY(spend_item());
     LabelFormat::Item item;
     SKALD_TRY_ASSIGN(item.name, expect_text(Token::kIdentifier));
     SKALD_TRY(expect(Token::kEq));
@@ -307,6 +336,7 @@ base::Result<Stage> Parser::label_format() {
 base::Result<std::vector<NamedMatcher>> Parser::named_matchers() {
   std::vector<NamedMatcher> out;
   for (;;) {
+    SKALD_TRY(spend_item());
     NamedMatcher next;
     SKALD_TRY_ASSIGN(std::string name, expect_text(Token::kIdentifier));
     if (matcher_op(token_)) {

@@ -150,49 +150,69 @@ std::string print_operator(const Binary& binary, bool broken) {
   return out;
 }
 
+// Appends, so that a chain of operators, which leans left, is not copied once per operand.
 struct ExprPrinter {
-  std::string operator()(const LogSelector& e) const { return to_string(e); }
-  std::string operator()(const RangeAggregation& e) const {
-    std::string out = std::string(to_string(e.op)) + "(";
+  std::string& out;
+
+  void operator()(const LogSelector& e) const { out += to_string(e); }
+  void operator()(const RangeAggregation& e) const {
+    out += std::string(to_string(e.op)) + "(";
     if (e.parameter) out += gotext::format_float(*e.parameter, 'f') + ",";
     out += print(e.range) + ")";
-    return e.grouping ? out + print(*e.grouping) : out;
+    if (e.grouping) out += print(*e.grouping);
   }
-  std::string operator()(const VectorAggregation& e) const {
-    std::string out(to_string(e.op));
+  void operator()(const VectorAggregation& e) const {
+    out += to_string(e.op);
     if (e.grouping.without || !e.grouping.labels.empty()) out += print(e.grouping);
     out += "(";
     if (e.parameter != 0) out += std::to_string(e.parameter) + ",";
-    return out + to_string(*e.inner) + ")";
+    append(*e.inner);
+    out += ")";
   }
-  std::string operator()(const Binary& e) const {
-    return "(" + to_string(*e.left) + " " + print_operator(e, false) + " " + to_string(*e.right) +
-           ")";
+  void operator()(const Binary& e) const {
+    out += "(";
+    append(*e.left);
+    out += " " + print_operator(e, false) + " ";
+    append(*e.right);
+    out += ")";
   }
-  std::string operator()(const Literal& e) const { return gotext::format_float(e.value, 'g'); }
-  std::string operator()(const VectorLiteral& e) const {
-    return "vector(" + gotext::format_float(e.value, 'f', 6) + ")";
+  void operator()(const Literal& e) const { out += gotext::format_float(e.value, 'g'); }
+  void operator()(const VectorLiteral& e) const {
+    out += "vector(" + gotext::format_float(e.value, 'f', 6) + ")";
   }
-  std::string operator()(const LabelReplace& e) const {
-    return "label_replace(" + to_string(*e.inner) + "," + quote(e.destination) + "," +
-           quote(e.replacement) + "," + quote(e.source) + "," + quote(e.regex) + ")";
+  void operator()(const LabelReplace& e) const {
+    out += "label_replace(";
+    append(*e.inner);
+    out += "," + quote(e.destination) + "," + quote(e.replacement) + "," + quote(e.source) + "," +
+           quote(e.regex) + ")";
   }
+  void append(const Expr& expr) const { std::visit(*this, expr.node); }
 };
 
 // ---- broken and indented ----
 
+bool is_leaf(const Expr& expr) {
+  return expr.as<Literal>() != nullptr || expr.as<VectorLiteral>() != nullptr;
+}
+
 std::string pretty(const Expr& expr, int level);
 
-std::string pretty(const LineFilters& stage, std::size_t count, int level) {
-  // A chain is broken when it is too long as a whole; what is left of it is looked at again.
-  const LineFilters head{{stage.filters.begin(), stage.filters.begin() + static_cast<long>(count)}};
-  const std::string line = print(head);
-  if (line.size() <= kLineMax) return indent(level) + line;
-  std::string out;
-  if (count > 1) out = pretty(stage, count - 1, level) + "\n";
-  LineFilter last = stage.filters[count - 1];
-  last.alternatives.resize(1);  // Loki's formatter drops the alternatives of a broken filter
-  return out + indent(level) + print(last);
+std::string pretty(const LineFilters& stage, int level) {
+  // As many filters as fit stand on the first line; each of the others has its own.
+  std::string out = indent(level);
+  std::size_t count = 0;
+  for (std::string line; count < stage.filters.size(); ++count) {
+    const std::string next = (count > 0 ? " " : "") + print(stage.filters[count]);
+    if (line.size() + next.size() > kLineMax) break;
+    line += next;
+    out += next;
+  }
+  for (std::size_t i = count; i < stage.filters.size(); ++i) {
+    if (i > 0) out += "\n" + indent(level);
+    const LineFilter& filter = stage.filters[i];  // Loki drops the alternatives of a broken one
+    out += std::string(to_string(filter.match)) + " " + print(filter.alternatives.front());
+  }
+  return out;
 }
 
 std::string pretty(const LogSelector& selector, int level) {
@@ -202,7 +222,7 @@ std::string pretty(const LogSelector& selector, int level) {
   for (const Stage& stage : selector.pipeline) {
     out += "\n";
     if (const auto* lines = std::get_if<LineFilters>(&stage))
-      out += pretty(*lines, lines->filters.size(), level + 1);
+      out += pretty(*lines, level + 1);
     else if (std::holds_alternative<Decolorize>(stage))
       out += to_string(stage);
     else
@@ -257,15 +277,14 @@ std::string pretty(const LabelReplace& e, int level) {
 
 std::string pretty(const Expr& expr, int level) {
   if (const auto* selector = expr.as<LogSelector>()) return pretty(*selector, level);
-  const std::string line = to_string(expr);
-  if (line.size() <= kLineMax) return indent(level) + line;
+  if (std::string line = to_string(expr); line.size() <= kLineMax || is_leaf(expr))
+    return indent(level) + line;
   if (const auto* range = expr.as<RangeAggregation>()) return pretty(*range, level);
   if (const auto* vector = expr.as<VectorAggregation>()) return pretty(*vector, level);
   if (const auto* replace = expr.as<LabelReplace>()) return pretty(*replace, level);
-  if (const auto* binary = expr.as<Binary>())
-    return pretty(*binary->left, level + 1) + "\n" + indent(level) + print_operator(*binary, true) +
-           "\n" + pretty(*binary->right, level + 1);
-  return indent(level) + line;
+  const auto& binary = *expr.as<Binary>();
+  return pretty(*binary.left, level + 1) + "\n" + indent(level) + print_operator(binary, true) +
+         "\n" + pretty(*binary.right, level + 1);
 }
 
 bool prints_as_raw_regex(const model::Matcher& matcher) {
@@ -315,7 +334,11 @@ std::string to_string(const LogSelector& selector) {
   return out;
 }
 
-std::string to_string(const Expr& expr) { return std::visit(ExprPrinter{}, expr.node); }
+std::string to_string(const Expr& expr) {
+  std::string out;
+  ExprPrinter{out}.append(expr);
+  return out;
+}
 
 std::string pretty(const Expr& expr) { return pretty(expr, 0); }
 

@@ -7,6 +7,9 @@
 namespace skald::query::plan {
 namespace {
 
+// Literals of one pattern that are looked for before the pattern itself is tried.
+constexpr std::size_t kPatternLiteralsMax = 16;
+
 // Bytes between the captures of `<_> took <_>`: each must be in a matching line.
 std::vector<std::vector<std::string>> pattern_literals(std::string_view pattern) {
   std::vector<std::vector<std::string>> clauses;
@@ -21,6 +24,13 @@ std::vector<std::vector<std::string>> pattern_literals(std::string_view pattern)
     }
   }
   if (!literal.empty()) clauses.push_back({std::move(literal)});
+  if (clauses.size() > kPatternLiteralsMax) {
+    const auto longer = [](const auto& left, const auto& right) {
+      return left.front().size() > right.front().size();
+    };
+    std::stable_sort(clauses.begin(), clauses.end(), longer);
+    clauses.resize(kPatternLiteralsMax);
+  }
   return clauses;
 }
 
