@@ -10,6 +10,8 @@ namespace skald::query::alert {
 
 // One rule file or API body. The largest published rule sets are under 1 MiB.
 constexpr std::size_t kRuleFileMax = 4U << 20;
+// Regular expressions of all rules of a group, in bytes of program: half a second of compiling.
+constexpr std::int64_t kRegexProgramsOfGroupMax = 16LL << 20;
 constexpr std::size_t kRuleFilesMax = 10'000;  // per tenant directory
 constexpr std::size_t kRuleTenantsMax = 10'000;
 // Names become file names once percent-encoded; file systems end at 255 bytes.

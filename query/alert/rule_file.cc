@@ -178,9 +178,10 @@ std::optional<std::string> template_problem(const Rule& rule) {
   return std::nullopt;
 }
 
-std::optional<std::string> expression_problem(const Rule& rule, const std::string& group) {
+std::optional<std::string> expression_problem(const Rule& rule, const std::string& group,
+                                              logql::RegexBudget& regexes) {
   if (rule.expr.empty()) return "field 'expr' must be set in rule";
-  auto parsed = logql::parse(rule.expr);
+  auto parsed = logql::parse(rule.expr, &regexes);
   const std::string where = std::string(rule.is_alert() ? "alert" : "record") + " '" + rule.name() +
                             "' in group '" + group + "'";
   if (!parsed.ok())
@@ -191,11 +192,12 @@ std::optional<std::string> expression_problem(const Rule& rule, const std::strin
   return std::nullopt;
 }
 
-std::optional<std::string> rule_problem(const Rule& rule, const std::string& group) {
+std::optional<std::string> rule_problem(const Rule& rule, const std::string& group,
+                                        logql::RegexBudget& regexes) {
   if (!rule.record.empty() && !rule.alert.empty())
     return "only one of 'record' and 'alert' must be set";
   if (rule.record.empty() && rule.alert.empty()) return "one of 'record' or 'alert' must be set";
-  if (auto problem = expression_problem(rule, group)) return problem;
+  if (auto problem = expression_problem(rule, group, regexes)) return problem;
   if (!rule.is_alert()) {
     if (!rule.annotations.empty()) return "invalid field 'annotations' in recording rule";
     if (rule.for_ns != 0) return "invalid field 'for' in recording rule";
@@ -220,9 +222,10 @@ void check_groups(RuleFile& file) {
     if (group.limit < 0) file.errors.push_back({group.line, 0, "limit must not be negative"});
     if (auto problem = label_problem(group.labels))
       file.errors.push_back({group.line, 0, *problem});
+    logql::RegexBudget regexes{.programs_max = kRegexProgramsOfGroupMax};
     for (std::size_t i = 0; i < group.rules.size(); ++i) {
       const Rule& rule = group.rules[i];
-      if (auto problem = rule_problem(rule, group.name)) {
+      if (auto problem = rule_problem(rule, group.name, regexes)) {
         file.errors.push_back({rule.line, 0,
                                "group " + quoted(group.name) + ", rule " + std::to_string(i + 1) +
                                    ", " + quoted(rule.name()) + ": " + *problem});
@@ -384,8 +387,9 @@ std::vector<std::string> validate_group(const RuleGroup& group) {
   std::vector<std::string> out;
   if (group.name.empty()) out.emplace_back("group 0: Groupname must not be empty");
   if (auto problem = label_problem(group.labels)) out.push_back(*problem);
+  logql::RegexBudget regexes{.programs_max = kRegexProgramsOfGroupMax};
   for (const Rule& rule : group.rules)
-    if (auto problem = rule_problem(rule, group.name)) out.push_back(*problem);
+    if (auto problem = rule_problem(rule, group.name, regexes)) out.push_back(*problem);
   return out;
 }
 

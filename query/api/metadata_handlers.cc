@@ -84,9 +84,10 @@ ServerResponse series(Call& call) {
   std::vector<std::string> selectors = call.params.all("match");
   for (std::string& more : call.params.all("match[]")) selectors.push_back(std::move(more));
   std::vector<model::Matchers> groups;
+  logql::RegexBudget regexes;
   for (const std::string& selector : selectors) {
     if (selector == "{}" && selectors.size() == 1) break;
-    auto matchers = logql::parse_matchers(selector);
+    auto matchers = logql::parse_matchers(selector, true, &regexes);
     if (!matchers.ok()) return error_response(matchers.status());
     groups.push_back(std::move(*matchers));
   }

@@ -503,21 +503,22 @@ base::Result<LogRange> Parser::log_range() {
   return out;
 }
 
-base::Result<ExprPtr> parse(std::string_view text) {
+base::Result<ExprPtr> parse(std::string_view text, RegexBudget* regexes) {
   if (text.size() >= kQueryBytesMax)
     return parse_error("input size too long (" + std::to_string(text.size()) + " > " +
                        std::to_string(kQueryBytesMax) + ")");
   if (text.empty()) return parse_error("syntax error: unexpected $end");  // Loki names no place
-  SKALD_TRY_ASSIGN(ExprPtr out, Parser(text).parse());
+  SKALD_TRY_ASSIGN(ExprPtr out, Parser(text, regexes).parse());
   SKALD_TRY(check_selectors(*out));
   return out;
 }
 
-base::Result<model::Matchers> parse_matchers(std::string_view text, bool validate) {
+base::Result<model::Matchers> parse_matchers(std::string_view text, bool validate,
+                                             RegexBudget* regexes) {
   if (text.size() >= kQueryBytesMax)
     return parse_error("input size too long (" + std::to_string(text.size()) + " > " +
                        std::to_string(kQueryBytesMax) + ")");
-  SKALD_TRY_ASSIGN(const ExprPtr out, Parser(text).parse());
+  SKALD_TRY_ASSIGN(const ExprPtr out, Parser(text, regexes).parse());
   if (validate) SKALD_TRY(check_selectors(*out));
   const auto* selector = out->as<LogSelector>();
   if (selector == nullptr || !selector->pipeline.empty())

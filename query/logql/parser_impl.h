@@ -7,12 +7,16 @@
 #include "query/logql/ast.h"
 #include "query/logql/lexer.h"
 #include "query/logql/limits.h"
+#include "query/logql/parser.h"
 
 namespace skald::query::logql {
 
 class Parser {
  public:
-  explicit Parser(std::string_view text) : lexer_(text) { advance(); }
+  Parser(std::string_view text, RegexBudget* regexes)
+      : lexer_(text), regexes_(regexes != nullptr ? *regexes : own_regexes_) {
+    advance();
+  }
   base::Result<ExprPtr> parse();
 
  private:
@@ -88,11 +92,11 @@ class Parser {
 
   Lexer lexer_;
   Token token_ = Token::kEnd;
+  RegexBudget own_regexes_;
+  RegexBudget& regexes_;
   std::size_t depth_ = 0;
   std::size_t chain_ = 0;
-  std::int64_t regex_programs_ = 0;  // bytes
   std::size_t tests_ = 0, items_ = 0;
-  bool regexes_exhausted_ = false;
   std::optional<base::Status> note_;
 };
 

@@ -68,15 +68,15 @@ base::Status Parser::spend_regex(std::string_view regex, bool groups_matter) {
   const auto too_much = [] {
     return base::invalid_argument("the query's regular expressions need too much memory");
   };
-  if (regexes_exhausted_) return too_much();
+  if (regexes_.exhausted) return too_much();
   const auto compiled = compile_regex(regex);
   constexpr std::int64_t kInstructionBytes = 16;
   // Refusing a large one costs as much as compiling it.
-  regex_programs_ += static_cast<std::int64_t>(regex.size()) +
-                     (compiled.ok() ? compiled->get()->ProgramSize() * kInstructionBytes
-                                    : kRegexProgramsMax / kRefusedRegexesMax);
-  regexes_exhausted_ = regex_programs_ > kRegexProgramsMax;
-  if (regexes_exhausted_) return too_much();
+  regexes_.programs += static_cast<std::int64_t>(regex.size()) +
+                       (compiled.ok() ? compiled->get()->ProgramSize() * kInstructionBytes
+                                      : regexes_.programs_max / kRefusedRegexesMax);
+  regexes_.exhausted = regexes_.programs > regexes_.programs_max;
+  if (regexes_.exhausted) return too_much();
   if (!compiled.ok()) return compiled.status();
   if (groups_matter && compiled->get()->NumberOfCapturingGroups() > kRegexGroupsMax)
     return base::invalid_argument("more than " + std::to_string(kRegexGroupsMax) + " groups");
@@ -223,7 +223,7 @@ base::Status Parser::line_filter(LineMatch match, std::vector<LineFilter>& out) 
     if (!contains) SKALD_TRY(spend_test());
     // One that does not compile is the stage's error, as in Loki; here only the budget counts.
     if (!regex) continue;
-    if (const auto status = spend_regex(text.text); !status.ok() && regexes_exhausted_)
+    if (const auto status = spend_regex(text.text); !status.ok() && regexes_.exhausted)
       return parse_error(status.message());
   }
   if (!is_negated(match)) {

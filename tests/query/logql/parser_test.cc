@@ -320,6 +320,19 @@ TEST(Parser, LooksAtFewExpressionsThatAreTooLarge) {
       "much memory");
 }
 
+TEST(Parser, CountsTheExpressionsOfSeveralTextsTogether) {
+  RegexBudget budget;
+  EXPECT_TRUE(parse_matchers("{a=~\"\\\\pL{40}\"}", true, &budget).ok());
+  const std::int64_t once = budget.programs;
+  EXPECT_GT(once, 0);
+  budget.programs = budget.programs_max - once;
+  EXPECT_TRUE(parse_matchers("{a=~\"\\\\pL{40}\"}", true, &budget).ok());
+  const auto over = parse_matchers("{a=~\"x.y\"}", true, &budget);
+  EXPECT_EQ(over.status().message(),
+            "parse error : the query's regular expressions need too much memory");
+  EXPECT_TRUE(parse_matchers("{a=~\"x.y\"}").ok());
+}
+
 TEST(FormatQuery, BreaksLongQueries) {
   const auto formatted = [](std::string_view text) { return format_query(text).value(); };
   EXPECT_EQ(formatted("sum by(level)(rate({job=\"ngx-api\"}[5m]))"),
