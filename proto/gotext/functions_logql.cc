@@ -59,7 +59,7 @@ Result<Value> align(const Call& c, bool left) {
 
 Result<Value> count(const Call& c) {
   SKALD_TRY_ASSIGN(const RegexPtr regex, compile_regex(text_arg(c, 0)));
-  return Value::integer(static_cast<std::int64_t>(regex_find_all(*regex, text_arg(c, 1)).size()));
+  return Value::integer(static_cast<std::int64_t>(regex_count(*regex, text_arg(c, 1))));
 }
 
 // What is wrong is given back as text.
@@ -79,6 +79,9 @@ Result<Value> to_date_in_zone(const Call& c) {
   auto time = TimeLayout(text_arg(c, 0)).parse(text_arg(c, 2), zone.ok() ? zone.value() : utc());
   return Value(time.ok() ? std::move(time).value() : Time{.zone = utc()});
 }
+
+// Aligning works on code points, four bytes for each of a text's at most.
+constexpr std::uint32_t kRuneBytes = 4;
 
 FunctionTable make_table() {
   FunctionTable t;
@@ -102,6 +105,7 @@ FunctionTable make_table() {
   t["unixToTime"] = {{P::kString}, false, unix_to_time};
   t["alignLeft"] = {{P::kInt, P::kString}, false, [](const Call& c) { return align(c, true); }};
   t["alignRight"] = {{P::kInt, P::kString}, false, [](const Call& c) { return align(c, false); }};
+  t["alignLeft"].memory_per_byte = t["alignRight"].memory_per_byte = kRuneBytes;
   t["b64dec"] = string_function(b64dec);
   t["__line__"] = {{}, false, [](const Call& c) -> Result<Value> {
                      const auto* context = static_cast<const LineContext*>(c.context);

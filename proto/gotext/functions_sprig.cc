@@ -340,6 +340,9 @@ void add_numbers(FunctionTable& t) {
   t["round"] = {{P::kAny, P::kInt, P::kFloat}, true, round_function};
 }
 
+// `[1,1,1` is a Value for two bytes, in a vector that has doubled.
+constexpr std::uint32_t kJsonTreeBytes = 3 * sizeof(Value) / 2;
+
 Result<Value> from_json(const Call& c) {
   auto value = parse_json(text_arg(c, 0));
   return value.ok() ? std::move(value).value() : Value::nil();
@@ -445,6 +448,7 @@ void add_logql_sprig(FunctionTable& table) {
   add_numbers(table);
   add_sprig_dates(table);
   table["fromJson"] = {{P::kString}, false, from_json};
+  table["fromJson"].memory_per_byte = kJsonTreeBytes;
   table["default"] = {{P::kAny, P::kAny}, true, default_function};
 }
 

@@ -21,6 +21,11 @@ constexpr std::size_t kFunctionOutputMax = 8U << 20;
 // counts as one per so many bytes, which bounds what variables can hold: 160 MB.
 constexpr std::uint64_t kTemplateStepsMax = 10'000'000;
 constexpr std::size_t kBytesPerStep = 16;
+// Steps between two looks at whether to go on: some 50 microseconds. Bytes that a function reads or
+// makes count as for kTemplateStepsMax.
+constexpr std::uint64_t kStepsPerCheck = 1024;
+// Small values' memory is asked for together.
+constexpr std::uint64_t kMemoryPerAsk = 16U << 10;
 // Width and precision in printf; Go's own limit.
 constexpr int kFormatWidthMax = 1'000'000;
 // Compiled regular expressions kept for functions such as regexReplaceAll, per process.

@@ -212,6 +212,16 @@ std::vector<std::pair<std::size_t, std::size_t>> regex_find_all(const re2::RE2& 
   return out;
 }
 
+std::size_t regex_count(const re2::RE2& regex, std::string_view text) {
+  std::size_t out = 0;
+  if (text.data() == nullptr) text = "";
+  for_each_match(regex, text, 1, [&](const std::vector<re2::StringPiece>&) {
+    ++out;
+    return true;
+  });
+  return out;
+}
+
 bool regex_contains(const re2::RE2& regex, std::string_view text) {
   return regex.Match(re2::StringPiece(text.data(), text.size()), 0, text.size(),
                      re2::RE2::UNANCHORED, nullptr, 0);

@@ -33,6 +33,7 @@ base::Result<std::string> regex_replace_all(const re2::RE2& regex, std::string_v
 std::vector<std::pair<std::size_t, std::size_t>> regex_find_all(const re2::RE2& regex,
                                                                 std::string_view text,
                                                                 std::int64_t count = -1);
+std::size_t regex_count(const re2::RE2& regex, std::string_view text);  // of all such matches
 bool regex_contains(const re2::RE2& regex, std::string_view text);
 std::string regex_quote(std::string_view text);  // regexp.QuoteMeta
 

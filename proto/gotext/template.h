@@ -54,16 +54,33 @@ struct Function {
                                                          // is shown
   // Go's complaint about the function's results, given instead of a call; mostly empty.
   std::string_view bad_results = {};  // a literal
+  // What it takes per byte of its text arguments beside a text that it returns: at work, or for the
+  // parts of a list or object that it returns.
+  std::uint32_t memory_per_byte = 0;
 };
 // Outlives every template parsed with it. An entry replaces the builtin of that name.
 using FunctionTable = std::map<std::string, Function, std::less<>>;
 
 enum class MissingKey : std::uint8_t { kDefault, kZero, kError };
 
+// Whom an execution works for. Asked on its thread.
+class ExecHost {
+ public:
+  virtual ~ExecHost() = default;
+  // Memory of what functions make, until the execution ends. False: too much; nothing was taken,
+  // and the execution fails with kResourceExhausted. Asked when a value was made, or a few small
+  // ones: so it is over by one value at most.
+  virtual bool take(std::uint64_t bytes) noexcept = 0;
+  virtual void give_back(std::uint64_t bytes) noexcept = 0;
+  // Whether to go on; asked every kStepsPerCheck steps. Not OK: the execution fails with it.
+  virtual base::Status check() = 0;
+};
+
 struct ExecOptions {
   const void* context = nullptr;  // handed to every function
   std::size_t output_max = 0;     // 0: kTemplateOutputMax
   std::uint64_t steps_max = 0;    // 0: kTemplateStepsMax; nodes evaluated
+  ExecHost* host = nullptr;       // null: nobody
 };
 
 class Template {
@@ -74,7 +91,8 @@ class Template {
                                       MissingKey missing_key = MissingKey::kDefault);
 
   // Appends to `out`; on error what was already written stays, as in Go (callers clear).
-  // kInvalidArgument: the template failed; kResourceExhausted: a limit of ours.
+  // kInvalidArgument: the template failed; kResourceExhausted: a limit of ours, or the host's
+  // memory; others are the host's.
   base::Status execute(const Value& data, std::string& out, const ExecOptions& options = {}) const;
 
   // `{{.name}}` and nothing else: the name. Lets a caller copy the value and skip execution.

@@ -105,7 +105,7 @@ Result<Value> length(const Call& call) {
     case Kind::kList: size = item.as_list().size(); break;
     case Kind::kObject:
       if (!item.as_object().is_map()) return error("len of type " + type_of(item));
-      size = item.as_object().entries().size();
+      size = item.as_object().size();
       break;
     default: return error("len of type " + type_of(item));
   }

@@ -62,6 +62,11 @@ class Executor {
         out_max_(out.size() + (options.output_max ? options.output_max : kTemplateOutputMax)),
         steps_left_(options.steps_max ? options.steps_max : kTemplateStepsMax),
         tree_name_(program.name) {}
+  ~Executor() {
+    if (taken_ > 0) options_.host->give_back(taken_);
+  }
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
 
   base::Status run(const Value& data) {
     const auto root = program_.trees.find(program_.name);
@@ -101,7 +106,42 @@ class Executor {
       return false;
     }
     steps_left_ -= count;
+    return work(count);
+  }
+
+  // What takes the time of so many steps.
+  bool work(std::uint64_t steps) {
+    if (steps < until_check_) {
+      until_check_ -= steps;
+      return true;
+    }
+    until_check_ = kStepsPerCheck;
+    if (options_.host == nullptr) return true;
+    base::Status status = options_.host->check();
+    if (status.ok()) return true;
+    status_ = std::move(status);
+    return false;
+  }
+
+  bool take(std::uint64_t bytes) {
+    if (options_.host == nullptr) return true;
+    untold_ += bytes;
+    if (untold_ < kMemoryPerAsk) return true;
+    if (!options_.host->take(untold_)) {
+      if (status_.ok())
+        status_ = base::resource_exhausted("template: " + program_.name + ": out of memory");
+      return false;
+    }
+    taken_ += std::exchange(untold_, 0);
     return true;
+  }
+  void give_back(std::uint64_t bytes) {
+    if (options_.host == nullptr) return;
+    const std::uint64_t told = bytes - std::min(bytes, untold_);
+    untold_ -= bytes - told;
+    if (told == 0) return;
+    options_.host->give_back(told);
+    taken_ -= told;
   }
 
   bool write(std::string_view text) {
@@ -168,6 +208,7 @@ class Executor {
   // One pass of a range body. kBreak ends the loop, kContinue does not leave here.
   Flow iterate(const Node& node, std::size_t mark, const Value& index, const Value& element) {
     const auto& decls = node.pipe->decls;
+    if (!step()) return Flow::kFailed;
     if (!decls.empty()) {
       if (node.pipe->is_assign) {
         if (!set_variable(decls[0]->idents[0], decls.size() > 1 ? index : element) ||
@@ -200,7 +241,6 @@ class Executor {
         }
         for (std::int64_t i = 0; i < value.as_int() && flow == Flow::kNext; ++i) {
           ran = true;
-          if (!step()) return Flow::kFailed;
           flow = iterate(node, mark, Value(), Value::integer(i, value.int_type()));
         }
         break;
@@ -471,6 +511,11 @@ class Executor {
                                                 : "non-function " + callee + " of type " +
                                                       std::string(values[0].type_name())));
     }
+    std::uint64_t texts = 0;
+    for (const Value& value : values) texts += value.as_string().size();
+    if (!work(texts / kBytesPerStep)) return false;
+    const std::uint64_t memory = texts * function.memory_per_byte;
+    if (memory > 0 && !take(memory)) return false;
     auto result = function.body({values, options_.context});
     if (!result.ok()) {
       at(node);
@@ -481,7 +526,10 @@ class Executor {
       return fail("error calling " + name + ": " + std::string(result.status().message()));
     }
     out = std::move(result).value();
-    return !out.is(Value::Kind::kString) || step(out.as_string().size() / kBytesPerStep);
+    if (memory > 0 && !out.is(Value::Kind::kList) && !out.is(Value::Kind::kObject))
+      give_back(memory);
+    const std::size_t size = out.as_string().size();
+    return size == 0 || (step(size / kBytesPerStep) && take(size));
   }
 
   bool short_circuit(const Value& dot, bool stop_at, const NodeList& args, const Value* final,
@@ -584,6 +632,8 @@ class Executor {
   std::string& out_;
   const std::size_t out_max_;
   std::uint64_t steps_left_;
+  std::uint64_t until_check_ = kStepsPerCheck;
+  std::uint64_t taken_ = 0, untold_ = 0;  // of the host's memory, and what it was not asked for yet
   std::string_view tree_name_;
   std::vector<std::pair<std::string_view, Value>> variables_;
   const Node* node_ = nullptr;

@@ -32,6 +32,7 @@ class OwnedMap final : public Object {
   }
   Value missing() const override { return holds_interfaces() ? Value::nil() : Value(""); }
   std::vector<std::pair<std::string, Value>> entries() const override { return entries_; }
+  std::size_t size() const override { return entries_.size(); }
 
  private:
   bool holds_interfaces() const { return type_name_.ends_with("interface {}"); }
@@ -42,6 +43,7 @@ class OwnedMap final : public Object {
 }  // namespace
 
 Value Object::missing() const { return Value(""); }
+std::size_t Object::size() const { return entries().size(); }
 
 Value::Value(std::string text) : kind_(Kind::kString) {
   auto owned = std::make_shared<const std::string>(std::move(text));
@@ -153,7 +155,7 @@ bool Value::truth() const {
     case Kind::kString: return !text_.empty();
     case Kind::kTime: return true;
     case Kind::kList: return !as_list().empty();
-    case Kind::kObject: return !as_object().is_map() || !as_object().entries().empty();
+    case Kind::kObject: return !as_object().is_map() || as_object().size() > 0;
   }
   return false;
 }

@@ -33,6 +33,7 @@ class Object {
   virtual Value missing() const;  // the element type's zero: "" (or nil)
   // Sorted by key; for range, print, len. Structs: in declaration order.
   virtual std::vector<std::pair<std::string, Value>> entries() const = 0;
+  virtual std::size_t size() const;  // of entries()
 };
 
 class Value {

@@ -18,11 +18,15 @@ class Arena {
  public:
   // `memory` outlives it; null: as much as it takes.
   explicit Arena(store::ScanMemory* memory = nullptr) : memory_(memory) {}
-  ~Arena() { give_back(taken_); }
+  ~Arena() { give_back(taken_ + beside_); }
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
   bool refused() const noexcept { return refused_; }
+  // Memory beside it that the row keeps as long as it lives.
+  void take_beside(std::uint64_t bytes) {
+    if (take(bytes)) beside_ += bytes;
+  }
 
   char* allocate(std::size_t size) {
     if (size > left_) grow(size);
@@ -52,7 +56,9 @@ class Arena {
     refused_ = false;
     if (blocks_.size() > 1) {
       blocks_.resize(1);
-      give_back(taken_ - std::min<std::uint64_t>(taken_, kBlock));
+      const std::uint64_t kept = std::min<std::uint64_t>(taken_, kBlock);
+      give_back(taken_ - kept);
+      taken_ = kept;
     }
     at_ = blocks_.empty() ? nullptr : blocks_[0].get();
     left_ = blocks_.empty() ? 0 : kBlock;
@@ -66,23 +72,23 @@ class Arena {
     if (size > left_) add_block(std::max(size, kBlock));
   }
   void add_block(std::size_t size) {
-    if (memory_ != nullptr) {
-      if (memory_->take(size))
-        taken_ += size;
-      else
-        refused_ = true;
-    }
+    if (take(size)) taken_ += size;
     blocks_.push_back(std::make_unique_for_overwrite<char[]>(size));
     at_ = blocks_.back().get();
     left_ = size;
   }
+  bool take(std::uint64_t bytes) {
+    if (memory_ == nullptr) return false;
+    if (memory_->take(bytes)) return true;
+    refused_ = true;
+    return false;
+  }
   void give_back(std::uint64_t bytes) {
     if (memory_ != nullptr) memory_->give_back(bytes);
-    taken_ -= bytes;
   }
 
   store::ScanMemory* const memory_;
-  std::uint64_t taken_ = 0;
+  std::uint64_t taken_ = 0, beside_ = 0;
   bool refused_ = false;
   std::vector<std::unique_ptr<char[]>> blocks_;
   char* at_ = nullptr;

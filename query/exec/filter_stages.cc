@@ -278,6 +278,7 @@ class KeepStage final : public Stage {
   bool process(Row& row) const override {
     std::vector<LabelView> labels;
     row.collect_all(labels);
+    std::vector<std::string_view> others;
     for (const LabelView& label : labels) {
       if (label.name == kErrorLabel || label.name == kErrorDetailsLabel ||
           label.name == kPreserveErrorLabel)
@@ -285,8 +286,9 @@ class KeepStage final : public Stage {
       const bool keep = std::any_of(tests_.begin(), tests_.end(), [&](const NamedTest& test) {
         return test.name == label.name && (!test.matcher || test.matcher->matches(label.value));
       });
-      if (!keep) row.erase(label.name);
+      if (!keep) others.push_back(label.name);
     }
+    row.erase_all(std::move(others));
     return true;
   }
 

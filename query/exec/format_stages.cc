@@ -3,6 +3,7 @@
 #include "proto/gotext/functions.h"
 #include "proto/gotext/template.h"
 #include "query/exec/limits.h"
+#include "query/exec/query_context.h"
 #include "query/exec/stage.h"
 
 namespace skald::query {
@@ -71,14 +72,21 @@ class FrozenLabels final : public gotext::Object {
   std::vector<LabelView> labels_;
 };
 
-base::Status execute(const gotext::Template& tmpl, const gotext::Object& labels, const Row& row,
-                     std::string& out) {
+// False: it failed, and the row says how.
+bool execute(const gotext::Template& tmpl, const gotext::Object& labels, Row& row,
+             std::string& out) {
   out.clear();
   const gotext::LineContext context{row.line, row.timestamp_ns};
   gotext::ExecOptions options;
   options.context = &context;
   options.output_max = kFormatOutputMax;
-  return tmpl.execute(gotext::Value::object(&labels), out, options);
+  options.host = row.query();
+  const base::Status status = tmpl.execute(gotext::Value::object(&labels), out, options);
+  if (status.ok()) return true;
+  row.set_error(kTemplateError);
+  row.set_error_details(status.message());
+  if (row.query() != nullptr && !row.query()->check().ok()) row.stop();
+  return false;
 }
 
 class LineFormatStage final : public Stage {
@@ -94,13 +102,7 @@ class LineFormatStage final : public Stage {
     }
     const RowObject labels(row);
     std::string out;
-    const base::Status status = execute(template_, labels, row, out);
-    if (!status.ok()) {
-      row.set_error(kTemplateError);
-      row.set_error_details(status.message());
-      return true;
-    }
-    row.line = row.arena.copy(out);
+    if (execute(template_, labels, row, out)) row.line = row.arena.copy(out);
     return true;
   }
   void required_labels(std::vector<std::string>& out) const override {
@@ -130,7 +132,7 @@ class LabelFormatStage final : public Stage {
     std::optional<FrozenLabels> labels;
     std::string out;
     for (const Item& item : items_) {
-      if (row.arena.refused()) return false;
+      if (row.stopped()) return false;
       if (!item.value) {
         const Row::Found found = row.get(item.source);
         if (!found.ok) continue;
@@ -139,13 +141,8 @@ class LabelFormatStage final : public Stage {
         continue;
       }
       if (!labels || labels->empty()) labels.emplace(row);
-      const base::Status status = execute(*item.value, *labels, row, out);
-      if (!status.ok()) {
-        row.set_error(kTemplateError);
-        row.set_error_details(status.message());
-        continue;
-      }
-      row.set(Category::kParsed, item.name, row.arena.copy(out));
+      if (execute(*item.value, *labels, row, out))
+        row.set(Category::kParsed, item.name, row.arena.copy(out));
     }
     return true;
   }

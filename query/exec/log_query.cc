@@ -149,7 +149,7 @@ class LogVisitor final : public store::BlockVisitor {
       row.start(times[r], line, streams_[streams[r]].labels,
                 metadata.empty() ? nullptr : &metadata[index]);
       if (!run_stages(pipeline_.stages, row)) {
-        if (row.arena.refused()) status = context_.check();
+        if (row.stopped()) status = context_.check();
         return;
       }
       ++context_.lines_kept;

@@ -7,6 +7,7 @@
 
 #include "proto/base/clock.h"
 #include "proto/base/status.h"
+#include "proto/gotext/template.h"
 #include "query/exec/engine.h"
 #include "store/scan.h"
 
@@ -14,7 +15,7 @@ namespace skald::query {
 
 class RangeSource;
 
-class QueryContext final : public store::ScanMemory {
+class QueryContext final : public store::ScanMemory, public gotext::ExecHost {
  public:
   QueryContext(const QueryRequest& query, const EngineOptions& engine_options,
                const base::Clock& query_clock)
@@ -48,7 +49,7 @@ class QueryContext final : public store::ScanMemory {
     return {};
   }
   // Not OK: over the memory budget, out of time, or cancelled.
-  base::Status check() const {
+  base::Status check() override {
     SKALD_TRY(check_memory());
     if (request.abandoned()) return base::cancelled("the query was cancelled");
     if (request.timeout_ns > 0 && clock.monotonic_ns() > deadline_ns)

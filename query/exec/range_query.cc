@@ -284,7 +284,7 @@ class RangeVisitor final : public store::BlockVisitor {
   base::Status sample(Worker& worker, std::uint32_t stream, double size) {
     Row& row = worker.row;
     if (!run_stages(plan_.pipeline.stages, row))
-      return row.arena.refused() ? context_.check() : base::Status();
+      return row.stopped() ? context_.check() : base::Status();
     double value = 1;
     if (plan_.expr->range.unwrap) {
       const logql::Unwrap& unwrap = *plan_.expr->range.unwrap;

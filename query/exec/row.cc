@@ -1,8 +1,10 @@
 #include "query/exec/row.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "query/exec/hints.h"
+#include "query/exec/query_context.h"
 
 namespace skald::query {
 namespace {
@@ -21,15 +23,26 @@ const LabelView* find(const std::vector<LabelView>& list, std::string_view name)
 
 }  // namespace
 
+Row::Row(const Hints& hints, QueryContext* query) : arena(query), hints_(&hints), query_(query) {}
+
+template <typename T>
+void Row::append(std::vector<T>& list, T item) {
+  const std::size_t before = list.capacity();
+  list.push_back(item);
+  if (list.capacity() != before) arena.take_beside((list.capacity() - before) * sizeof(T));
+}
+
 void Row::start(std::int64_t timestamp, std::string_view stored_line, const model::Labels& stream,
                 const model::Labels* metadata) {
   timestamp_ns = timestamp;
   line = stored_line;
   arena.reset();
+  stopped_ = false;
   base_ = &stream;
   for (auto& added : added_) added.clear();
   deleted_.clear();
   extracted_.clear();
+  parsed_at_.clear();
   error_ = details_ = {};
   if (metadata == nullptr) return;
   for (const auto& [name, value] : *metadata) {
@@ -66,8 +79,7 @@ void Row::erase_from(Category category, std::string_view name) {
 
 void Row::set(Category category, std::string_view name, std::string_view value) {
   if (category == Category::kParsed) {
-    erase_from(Category::kMetadata, name);
-    erase_from(Category::kStream, name);
+    return set_parsed(name, value);
   } else if (category == Category::kMetadata) {
     erase_from(Category::kStream, name);
     if (in_category(name, Category::kParsed)) return;
@@ -80,14 +92,49 @@ void Row::set(Category category, std::string_view name, std::string_view value) 
       return;
     }
   }
-  list(category).push_back({name, value});
-  if (category == Category::kParsed && !extracted(name)) extracted_.push_back(name);
+  append(list(category), {name, value});
+}
+
+void Row::set_parsed(std::string_view name, std::string_view value) {
+  erase_from(Category::kMetadata, name);
+  erase_from(Category::kStream, name);
+  std::vector<LabelView>& parsed = list(Category::kParsed);
+  const std::uint32_t known = extracted_.find(name);
+  if (known == NameIndex::kNone) {
+    extracted_.add(name);
+    parsed_at_.push_back(static_cast<std::uint32_t>(parsed.size()));
+    const std::uint64_t bytes = extracted_.bytes() + parsed_at_.capacity() * sizeof(std::uint32_t);
+    if (bytes > index_bytes_) arena.take_beside(bytes - std::exchange(index_bytes_, bytes));
+    return append(parsed, {name, value});
+  }
+  const std::size_t at = parsed_at_[known];
+  if (at < parsed.size() && parsed[at].name == name) {
+    parsed[at].value = value;
+    return;
+  }
+  const auto moved = std::find_if(parsed.begin(), parsed.end(),
+                                  [&](const LabelView& label) { return label.name == name; });
+  if (moved != parsed.end()) {
+    moved->value = value;
+    return;
+  }
+  parsed_at_[known] = static_cast<std::uint32_t>(parsed.size());
+  append(parsed, {name, value});
+}
+
+void Row::erase_all(std::vector<std::string_view> names) {
+  std::sort(names.begin(), names.end());
+  for (auto& added : added_)
+    std::erase_if(added, [&](const LabelView& label) {
+      return std::binary_search(names.begin(), names.end(), label.name);
+    });
+  for (const std::string_view name : names) append(deleted_, name);
 }
 
 void Row::erase(std::string_view name) {
   for (const Category category : {Category::kStream, Category::kMetadata, Category::kParsed})
     erase_from(category, name);
-  deleted_.push_back(name);
+  append(deleted_, name);
 }
 
 void Row::add_parser_error(std::string_view error, std::string_view details) {
@@ -97,7 +144,7 @@ void Row::add_parser_error(std::string_view error, std::string_view details) {
 }
 
 bool Row::extracted(std::string_view name) const {
-  return std::find(extracted_.begin(), extracted_.end(), name) != extracted_.end();
+  return extracted_.find(name) != NameIndex::kNone;
 }
 
 bool Row::all_required_extracted() const {

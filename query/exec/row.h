@@ -13,10 +13,12 @@
 
 #include "proto/model/labels.h"
 #include "query/exec/arena.h"
+#include "query/exec/name_index.h"
 
 namespace skald::query {
 
 class Hints;
+class QueryContext;
 
 inline constexpr std::string_view kErrorLabel = "__error__";
 inline constexpr std::string_view kErrorDetailsLabel = "__error_details__";
@@ -38,9 +40,8 @@ struct LabelView {
 
 class Row {
  public:
-  // `memory`: of the arena.
-  explicit Row(const Hints& hints, store::ScanMemory* memory = nullptr)
-      : arena(memory), hints_(&hints) {}
+  // `query`: whose memory and time it takes, and outlives it; null: nobody's.
+  explicit Row(const Hints& hints, QueryContext* query = nullptr);
   Row(const Row&) = delete;
   Row& operator=(const Row&) = delete;
 
@@ -53,6 +54,10 @@ class Row {
   Arena arena;
 
   const Hints& hints() const noexcept { return *hints_; }
+  QueryContext* query() const noexcept { return query_; }
+  // The query cannot go on with this row: its memory or its time is up, which it then says itself.
+  void stop() noexcept { stopped_ = true; }
+  bool stopped() const noexcept { return stopped_ || arena.refused(); }
 
   // ---- labels ----
   struct Found {
@@ -64,6 +69,7 @@ class Row {
   bool in_category(std::string_view name, Category category) const;
   void set(Category category, std::string_view name, std::string_view value);
   void erase(std::string_view name);
+  void erase_all(std::vector<std::string_view> names);
 
   bool has_error() const noexcept { return !error_.empty(); }
   std::string_view error() const noexcept { return error_; }
@@ -114,13 +120,23 @@ class Row {
     return added_[static_cast<std::size_t>(category)];
   }
   void erase_from(Category category, std::string_view name);
+  void set_parsed(std::string_view name, std::string_view value);
   void append_errors(std::vector<LabelView>& out) const;
 
+  // Appends, and counts what the vector grows by.
+  template <typename T>
+  void append(std::vector<T>& list, T item);
+
   const Hints* hints_;
+  QueryContext* const query_;
+  bool stopped_ = false;
   const model::Labels* base_ = nullptr;
   std::array<std::vector<LabelView>, 3> added_;
   std::vector<std::string_view> deleted_;
-  std::vector<std::string_view> extracted_;  // parsed names that were ever set in this row
+  NameIndex extracted_;  // parsed names that were ever set in this row
+  // By their numbers, where in added_ they were put. What was erased may have moved them.
+  std::vector<std::uint32_t> parsed_at_;
+  std::uint64_t index_bytes_ = 0;  // of both, as counted
   std::string_view error_, details_;
 };
 

@@ -45,10 +45,10 @@ base::Result<std::unique_ptr<Stage>> compile_post_filter(const logql::LabelFilte
 base::Result<std::shared_ptr<const store::LineMatcher>> compile_line_matcher(
     const logql::LineFilter& filter);
 
-// False: the row is out, or it needs more memory than the query has, which the query then says.
+// False: the row is out, or it takes more than the query has (Row::stopped).
 inline bool run_stages(const Stages& stages, Row& row) {
   for (const auto& stage : stages)
-    if (!stage->process(row) || row.arena.refused()) return false;
+    if (!stage->process(row) || row.stopped()) return false;
   return true;
 }
 

@@ -8,12 +8,29 @@
 namespace skald::gotext {
 namespace {
 
-base::Status executed(const std::string& text) {
+base::Status executed(const std::string& text, ExecHost* host = nullptr) {
   const auto parsed = Template::parse("t", text, logql_functions());
   if (!parsed.ok()) return parsed.status();
   std::string out;
-  return parsed->execute(Value(), out);
+  ExecOptions options;
+  options.host = host;
+  return parsed->execute(Value(), out, options);
 }
+
+struct CountingHost final : ExecHost {
+  bool take(std::uint64_t bytes) noexcept override {
+    if (held + bytes > memory) return false;
+    held += bytes;
+    most = std::max(most, held);
+    return true;
+  }
+  void give_back(std::uint64_t bytes) noexcept override { held -= bytes; }
+  base::Status check() override {
+    return ++checks >= stop_at ? base::deadline_exceeded("enough") : base::Status();
+  }
+  std::uint64_t memory = UINT64_MAX, held = 0, most = 0;
+  std::uint64_t checks = 0, stop_at = UINT64_MAX;
+};
 
 std::string variables(int count) {
   std::string text;
@@ -30,6 +47,65 @@ TEST(TemplateBounds, StringsInVariablesAreBoundedTogether) {
 TEST(TemplateBounds, ALoopThatBuildsStringsEnds) {
   EXPECT_EQ(executed(R"({{ range 10000000 }}{{ $v := repeat 8000000 "x" }}{{ end }})").code(),
             base::Code::kResourceExhausted);
+}
+
+TEST(TemplateBounds, TheHostIsAskedForWhatFunctionsMakeAndGetsItBack) {
+  CountingHost host;
+  EXPECT_TRUE(executed(variables(3), &host).ok());
+  EXPECT_GE(host.most, 12'000'000U);
+  EXPECT_EQ(host.held, 0U);
+  host.memory = 10'000'000;
+  EXPECT_EQ(executed(variables(3), &host).code(), base::Code::kResourceExhausted);
+  EXPECT_LE(host.most, 12'000'000U + host.memory);
+  EXPECT_EQ(host.held, 0U);
+}
+
+TEST(TemplateBounds, ManySmallTextsAreChargedToo) {
+  CountingHost host;
+  EXPECT_TRUE(executed(R"({{ range 10000 }}{{ $v := repeat 100 "x" }}{{ end }})", &host).ok());
+  EXPECT_GE(host.most, 900'000U);
+  EXPECT_EQ(host.held, 0U);
+}
+
+TEST(TemplateBounds, ATreeIsChargedBeforeItIsMade) {
+  const std::string tree = R"({{ $v := fromJson (printf "[%s1]" (repeat 500000 "1,")) }})";
+  CountingHost host;
+  EXPECT_TRUE(executed(tree, &host).ok());
+  EXPECT_GE(host.most, 500'000 * sizeof(Value));
+  EXPECT_EQ(host.held, 0U);
+  host.memory = 20'000'000;
+  EXPECT_EQ(executed(tree, &host).code(), base::Code::kResourceExhausted);
+  EXPECT_EQ(host.held, 0U);
+}
+
+TEST(TemplateBounds, WorkThatGivesNothingBackIsNotCharged) {
+  CountingHost host;
+  host.memory = 4'000'000;
+  EXPECT_TRUE(executed(R"({{ $v := repeat 100000 "x" }}{{ range 20 }}{{ count "x" $v }})"
+                       R"({{ $w := alignLeft 1 $v }}{{ end }})",
+                       &host)
+                  .ok());
+  EXPECT_EQ(host.held, 0U);
+}
+
+TEST(TemplateBounds, TheHostEndsALoop) {
+  for (const char* loop :
+       {R"({{ range 1000000000 }}{{ end }})", R"({{ range 5000000 }}x{{ end }})",
+        R"({{ define "r" }}{{ range 50000 }}{{ template "s" }}{{ end }}{{ end }})"
+        R"({{ define "s" }}{{ range 50000 }}{{ end }}{{ end }}{{ template "r" }})"}) {
+    CountingHost host;
+    host.stop_at = 3;
+    EXPECT_EQ(executed(loop, &host).code(), base::Code::kDeadlineExceeded) << loop;
+    EXPECT_EQ(host.checks, 3U);
+  }
+}
+
+TEST(TemplateBounds, TheHostIsAskedBetweenCallsThatReadLongTexts) {
+  CountingHost host;
+  EXPECT_TRUE(
+      executed(R"({{ $v := repeat 1000000 "x" }}{{ range 10 }}{{ count "y" $v }}{{ end }})", &host)
+          .ok());
+  EXPECT_GE(host.checks, 11U);
 }
 
 }  // namespace

@@ -106,6 +106,26 @@ TEST_F(Budget, WhatTemplatesMake) {
   expect_refused(R"({job="a"} | line_format `{{ repeat 100000 "x" }}`)", false);
 }
 
+TEST_F(Budget, WhatTemplatesHoldWhileTheyRun) {
+  const auto counted = [](const std::string& text) {
+    return R"(sum(count_over_time({job="a"} | label_format l=`)" + text + R"(` | l!="" [1h])))";
+  };
+  std::string variables;
+  for (int i = 0; i < 20; ++i)
+    variables += "{{ $v" + std::to_string(i) + R"( := repeat 4000000 "x" }})";
+  expect_refused(counted(variables));
+  expect_refused(counted(R"({{ $v := fromJson (printf "[%s1]" (repeat 1000000 "1,")) }})"));
+  expect_refused(counted(R"({{ $v := repeat 7000000 "x" }}{{ $w := alignLeft 7 $v }})"));
+}
+
+TEST_F(Budget, LabelsOfALine) {
+  std::string line = "{";
+  for (int i = 0; i < 100'000; ++i) line += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":1";
+  store_.add({{"job", "c"}}, kSecond, line + "}");
+  expect_refused(R"({job="c"} | json)", false);
+  expect_refused(R"(count_over_time({job="c"} | json [1h]))");
+}
+
 TEST_F(Budget, NamesOfNestedObjects) {
   std::string line = "{\"" + std::string(100'000, 'k') + "\":{";
   for (int i = 0; i < 300; ++i) line += (i == 0 ? "\"a" : ",\"a") + std::to_string(i) + "\":1";

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <random>
+#include <thread>
 
 #include "tests/query/exec/memory_store.h"
 
@@ -176,6 +178,27 @@ TEST_F(EngineTest, LinesThatMeanNothingToAParserAreCountedAllTheSame) {
   EXPECT_EQ(
       show(instant("sum by (x) (count_over_time({job=\"a\"} | regexp `(?P<x>l)evel` [10m]))")),
       "{} 1\n{x=\"l\"} 2\n");
+}
+
+TEST_F(EngineTest, ADeadlineOrALeavingClientEndsATemplateUnderWay) {
+  add("one line");
+  std::string formats;  // a second each
+  for (int i = 0; i < 60; ++i)
+    formats += (i == 0 ? "l" : ",l") + std::to_string(i) +
+               "=`{{ range 3000 }}{{ range 3000 }}{{ end }}{{ end }}`";
+  QueryRequest late = instant("count_over_time({job=\"a\"} | label_format " + formats + " [10m])");
+  late.timeout_ns = base::kNsPerMs;
+  EXPECT_EQ(run(late).status().code(), base::Code::kDeadlineExceeded);
+  late.timeout_ns = 0;
+  std::atomic<bool> cancelled{false};
+  late.cancelled = &cancelled;
+  std::thread leaving([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    cancelled = true;
+  });
+  const base::Code code = run(late).status().code();
+  leaving.join();
+  EXPECT_EQ(code, base::Code::kCancelled);
 }
 
 TEST_F(EngineTest, HoldsItsBounds) {
