@@ -198,6 +198,22 @@ base::Result<StepMatrix> combine(const Evaluation& evaluation, const logql::Bina
   return out;
 }
 
+StepMatrix divide(const Steps& steps, const StepMatrix& sums, const StepMatrix& counts) {
+  std::unordered_map<model::Labels, const StepSeries*, model::LabelsHash> by_labels;
+  for (const StepSeries& count : counts) by_labels.emplace(count.labels, &count);
+  StepMatrix out;
+  for (const StepSeries& sum : sums) {
+    const auto count = by_labels.find(sum.labels);
+    if (count == by_labels.end()) continue;
+    StepSeries series(model::Labels::from_pairs(sum.labels.pairs()), steps.count);
+    for (std::uint32_t k = 0; k < steps.count; ++k)
+      if (sum.has(k) && count->second->has(k))
+        series.set(k, logql::fold(BinaryOp::kDiv, sum.values[k], count->second->values[k]));
+    if (!series.empty()) out.push_back(std::move(series));
+  }
+  return out;
+}
+
 StepMatrix combine_with_literal(const logql::Binary& expr, StepMatrix input, double literal,
                                 bool literal_left) {
   for (StepSeries& series : input) {

@@ -56,6 +56,25 @@ bool contains_sort(const Expr& expr) {
   return false;
 }
 
+// Series of a matrix that have the same labels are one; at a point that several have it has each.
+void join_equals(std::vector<Series>& sorted) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    if (kept == 0 || sorted[kept - 1].labels != sorted[i].labels) {
+      if (kept != i) sorted[kept] = std::move(sorted[i]);
+      ++kept;
+      continue;
+    }
+    auto& samples = sorted[kept - 1].samples;
+    const auto middle = static_cast<std::ptrdiff_t>(samples.size());
+    samples.insert(samples.end(), sorted[i].samples.begin(), sorted[i].samples.end());
+    std::inplace_merge(
+        samples.begin(), samples.begin() + middle, samples.end(),
+        [](const Sample& a, const Sample& b) { return a.timestamp_ms < b.timestamp_ms; });
+  }
+  sorted.resize(kept);
+}
+
 // Series of points in milliseconds, sorted by labels.
 base::Result<std::vector<Series>> to_series(QueryContext& context, const Steps& steps,
                                             StepMatrix matrix, bool keep_order) {
@@ -108,6 +127,7 @@ base::Status run_metric(store::Store& store, QueryContext& context, const Expr& 
   SKALD_TRY(context.check());
   SKALD_TRY_ASSIGN(std::vector<Series> series,
                    to_series(context, steps, std::move(matrix), instant && contains_sort(expr)));
+  if (!instant) join_equals(series);
   result.stats.entries_returned = series.size();
   if (instant)
     result.data = Vector{std::move(series)};

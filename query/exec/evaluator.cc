@@ -96,8 +96,8 @@ bool is_shardable(const Expr& expr, bool top) {
 
 // Whether the frontend sends the whole aggregation to the queriers, so that nothing inside is
 // rewritten.
-bool goes_down_whole(const logql::VectorAggregation& expr, const Expr& as_expr) {
-  if (!is_shardable(as_expr, true)) return false;
+bool goes_down_whole(const logql::VectorAggregation& expr, const Expr& as_expr, bool top) {
+  if (!is_shardable(as_expr, top)) return false;
   if (expr.op == logql::VectorOp::kMax || expr.op == logql::VectorOp::kMin)
     return !reduces_labels(*expr.inner);
   return true;
@@ -124,13 +124,11 @@ base::Result<StepMatrix> average_in_parts(const Evaluation& evaluation,
     logql::VectorAggregation outer;
     outer.op = logql::VectorOp::kSum;
     outer.grouping = by;
-    return aggregate(evaluation, outer, std::move(input));
+    return aggregate(evaluation, outer, std::move(input), true);
   };
-  SKALD_TRY_ASSIGN(StepMatrix sums, sum_of(sum, grouping));
-  SKALD_TRY_ASSIGN(StepMatrix counts, sum_of(count, count_grouping));
-  logql::Binary divide;
-  divide.op = logql::BinaryOp::kDiv;
-  return combine(evaluation, divide, std::move(sums), std::move(counts));
+  SKALD_TRY_ASSIGN(const StepMatrix sums, sum_of(sum, grouping));
+  SKALD_TRY_ASSIGN(const StepMatrix counts, sum_of(count, count_grouping));
+  return divide(evaluation.steps, sums, counts);
 }
 
 base::Result<StepMatrix> evaluate_range(const Evaluation& evaluation,
@@ -198,18 +196,41 @@ base::Result<std::string> expand(std::string_view format, const re2::RE2& regex,
   return out;
 }
 
+// avg by (x) of series that lie apart becomes sum by (x) over count by (x).
+base::Result<StepMatrix> average_in_parts(const Evaluation& evaluation,
+                                          const logql::VectorAggregation& expr) {
+  const auto part = [&](logql::VectorOp op) -> base::Result<StepMatrix> {
+    const auto* range = expr.inner->as<logql::RangeAggregation>();
+    logql::VectorAggregation outer;
+    outer.op = op;
+    outer.grouping = expr.grouping;
+    Evaluation inner = evaluation;
+    inner.whole = true;
+    SKALD_TRY_ASSIGN(StepMatrix input, range != nullptr && groups_samples(outer, *range)
+                                           ? run_leaf(evaluation, *range, &expr.grouping)
+                                           : evaluate(inner, *expr.inner));
+    return aggregate(evaluation, outer, std::move(input), true);
+  };
+  SKALD_TRY_ASSIGN(const StepMatrix sums, part(logql::VectorOp::kSum));
+  SKALD_TRY_ASSIGN(const StepMatrix counts, part(logql::VectorOp::kCount));
+  return divide(evaluation.steps, sums, counts);
+}
+
 base::Result<StepMatrix> evaluate_vector(const Evaluation& evaluation,
                                          const logql::VectorAggregation& expr,
                                          const Expr& as_expr) {
+  const bool parted = !evaluation.whole && goes_down_whole(expr, as_expr, evaluation.top);
+  if (parted && expr.op == logql::VectorOp::kAvg) return average_in_parts(evaluation, expr);
   const auto* range = expr.inner->as<logql::RangeAggregation>();
   if (range != nullptr && groups_samples(expr, *range)) {
     SKALD_TRY_ASSIGN(StepMatrix input, run_leaf(evaluation, *range, &expr.grouping));
-    return aggregate(evaluation, expr, std::move(input));
+    return aggregate(evaluation, expr, std::move(input), parted);
   }
   Evaluation inner = evaluation;
-  inner.whole = evaluation.whole || goes_down_whole(expr, as_expr);
+  inner.whole = evaluation.whole || parted;
+  inner.top = false;
   SKALD_TRY_ASSIGN(StepMatrix input, evaluate(inner, *expr.inner));
-  return aggregate(evaluation, expr, std::move(input));
+  return aggregate(evaluation, expr, std::move(input), parted);
 }
 
 base::Result<StepMatrix> evaluate_binary(const Evaluation& evaluation, const logql::Binary& expr) {

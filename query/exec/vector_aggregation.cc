@@ -9,14 +9,13 @@ namespace {
 
 using logql::VectorOp;
 
-model::Labels group_labels(const model::Labels& labels, const logql::Grouping& grouping) {
+// What tells groups apart.
+model::Labels group_key(const model::Labels& labels, const logql::Grouping& grouping) {
   std::vector<model::Labels::Pair> kept;
   for (const auto& [name, value] : labels) {
     const bool named =
         std::find(grouping.labels.begin(), grouping.labels.end(), name) != grouping.labels.end();
-    // Loki's label builder, which `without` goes through, loses empty values; `by` keeps them.
-    if (named == grouping.without || (grouping.without && (name == "__name__" || value.empty())))
-      continue;
+    if (named == grouping.without || (grouping.without && name == "__name__")) continue;
     kept.emplace_back(name, value);
   }
   return model::Labels::from_result(std::move(kept));
@@ -27,13 +26,17 @@ struct Group {
   std::vector<std::size_t> members;  // indexes into the input, in its order
 };
 
+// A group's labels: Loki's label builder, which `without` goes through, loses empty values; `by`
+// keeps them. So two groups may have the same labels, unless groups of the same are `joined`.
 base::Result<std::vector<Group>> make_groups(QueryContext& context, const StepMatrix& input,
-                                             const logql::Grouping& grouping) {
+                                             const logql::Grouping& grouping, bool joined) {
   std::vector<Group> out;
   std::unordered_map<model::Labels, std::size_t, model::LabelsHash> index;
   for (std::size_t i = 0; i < input.size(); ++i) {
-    model::Labels labels = group_labels(input[i].labels, grouping);
-    const auto [found, inserted] = index.try_emplace(labels, out.size());
+    model::Labels key = group_key(input[i].labels, grouping);
+    model::Labels labels = grouping.without ? model::Labels::from_pairs(key.pairs()) : key;
+    if (joined) key = labels;
+    const auto [found, inserted] = index.try_emplace(std::move(key), out.size());
     if (inserted) {
       context.charge(2 * (held_bytes(labels) + sizeof(Group)) + kMapNodeBytes);
       SKALD_TRY(context.check());
@@ -92,38 +95,96 @@ class Fold {
   double value_ = 0, mean_ = 0;
 };
 
-bool ranks_before(double a, double b, bool largest) {
-  if (std::isnan(a)) return false;
-  if (std::isnan(b)) return true;
-  return largest ? a > b : a < b;
-}
+// topk, bottomk and sort go by Go's container/heap, whose arrangement decides among equal values.
+class Ranking {
+ public:
+  Ranking(const StepMatrix& series, std::uint32_t step, bool largest)
+      : series_(series), step_(step), largest_(largest) {}
+
+  // Of all that are added the best `k` (at least 1) stay.
+  void add(std::size_t i, std::size_t k) {
+    if (heap_.size() == k) {
+      const double top = value(heap_[0]), own = value(i);
+      if (!(largest_ ? top < own : top > own) && !std::isnan(top)) return;
+      pop();
+    }
+    push(i);
+  }
+
+  // From the best on. Go sorts up to twelve by insertion; how more equal ones end up is not copied.
+  std::vector<std::size_t> best_first() && {
+    if (heap_.size() > 12) {
+      std::stable_sort(heap_.begin(), heap_.end(), [&](std::size_t a, std::size_t b) {
+        return !std::isnan(value(a)) && (std::isnan(value(b)) || worse(b, a));
+      });
+      return std::move(heap_);
+    }
+    for (std::size_t i = 1; i < heap_.size(); ++i)
+      for (std::size_t j = i; j > 0 && worse(heap_[j - 1], heap_[j]); --j)
+        std::swap(heap_[j - 1], heap_[j]);
+    return std::move(heap_);
+  }
+  const std::vector<std::size_t>& in_any_order() const { return heap_; }
+
+ private:
+  double value(std::size_t i) const { return series_[i].values[step_]; }
+  bool worse(std::size_t a, std::size_t b) const {
+    if (std::isnan(value(a))) return true;
+    return largest_ ? value(a) < value(b) : value(a) > value(b);
+  }
+  // The worst is on top.
+  void push(std::size_t i) {
+    heap_.push_back(i);
+    for (std::size_t at = heap_.size() - 1; at > 0;) {
+      const std::size_t parent = (at - 1) / 2;
+      if (!worse(heap_[at], heap_[parent])) break;
+      std::swap(heap_[at], heap_[parent]);
+      at = parent;
+    }
+  }
+  void pop() {
+    std::swap(heap_.front(), heap_.back());
+    heap_.pop_back();
+    for (std::size_t at = 0;;) {
+      std::size_t child = 2 * at + 1;
+      if (child >= heap_.size()) return;
+      if (child + 1 < heap_.size() && worse(heap_[child + 1], heap_[child])) ++child;
+      if (!worse(heap_[child], heap_[at])) return;
+      std::swap(heap_[at], heap_[child]);
+      at = child;
+    }
+  }
+
+  const StepMatrix& series_;
+  std::uint32_t step_;
+  bool largest_;
+  std::vector<std::size_t> heap_;
+};
 
 // topk and bottomk keep whole series, with the points at which they are among the best.
 void keep_best(const Steps& steps, const Group& group, std::size_t k, bool largest,
                StepMatrix& series) {
-  std::vector<std::size_t> order;
   for (std::uint32_t step = 0; step < steps.count; ++step) {
-    order.clear();
+    Ranking ranking(series, step, largest);
     for (const std::size_t i : group.members)
-      if (series[i].has(step)) order.push_back(i);
-    if (order.size() <= k) continue;
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return ranks_before(series[a].values[step], series[b].values[step], largest);
-    });
-    for (std::size_t i = k; i < order.size(); ++i) series[order[i]].clear(step);
+      if (series[i].has(step)) ranking.add(i, k);
+    std::vector<std::size_t> best = ranking.in_any_order();
+    std::sort(best.begin(), best.end());
+    for (const std::size_t i : group.members)
+      if (series[i].has(step) && !std::binary_search(best.begin(), best.end(), i))
+        series[i].clear(step);
   }
 }
 
-// Order of the answer of an instant query: each group from the best on.
-StepMatrix in_order(const std::vector<Group>& groups, bool largest, StepMatrix series) {
+// The same of an instant query, whose answer has each group from the best on.
+StepMatrix best_in_order(const std::vector<Group>& groups, std::size_t k, bool largest,
+                         StepMatrix series) {
   StepMatrix out;
-  out.reserve(series.size());
   for (const Group& group : groups) {
-    std::vector<std::size_t> order = group.members;
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return ranks_before(series[a].values[0], series[b].values[0], largest);
-    });
-    for (const std::size_t i : order) out.push_back(std::move(series[i]));
+    Ranking ranking(series, 0, largest);
+    for (const std::size_t i : group.members)
+      if (series[i].has(0)) ranking.add(i, k);
+    for (const std::size_t i : std::move(ranking).best_first()) out.push_back(std::move(series[i]));
   }
   return out;
 }
@@ -131,30 +192,29 @@ StepMatrix in_order(const std::vector<Group>& groups, bool largest, StepMatrix s
 }  // namespace
 
 base::Result<StepMatrix> aggregate(const Evaluation& evaluation,
-                                   const logql::VectorAggregation& expr, StepMatrix input) {
+                                   const logql::VectorAggregation& expr, StepMatrix input,
+                                   bool joined) {
   const Steps& steps = evaluation.steps;
   SKALD_TRY(evaluation.context.check());
   std::stable_sort(input.begin(), input.end(),
                    [](const StepSeries& a, const StepSeries& b) { return a.labels < b.labels; });
   SKALD_TRY_ASSIGN(const std::vector<Group> groups,
-                   make_groups(evaluation.context, input, expr.grouping));
+                   make_groups(evaluation.context, input, expr.grouping, joined));
   switch (expr.op) {
     case VectorOp::kTopK:
     case VectorOp::kApproxTopK:
     case VectorOp::kBottomK: {
       const bool largest = expr.op != VectorOp::kBottomK;
-      // Of equal values the first by labels stay.
-      for (const Group& group : groups)
-        keep_best(steps, group, static_cast<std::size_t>(expr.parameter), largest, input);
-      if (steps.count == 1) input = in_order(groups, largest, std::move(input));
+      const auto k = static_cast<std::size_t>(expr.parameter);
+      if (steps.count == 1) return best_in_order(groups, k, largest, std::move(input));
+      for (const Group& group : groups) keep_best(steps, group, k, largest, input);
       std::erase_if(input, [](const StepSeries& series) { return series.empty(); });
       return input;
     }
     case VectorOp::kSort:
     case VectorOp::kSortDesc:
-      if (steps.count == 1)
-        return in_order(groups, expr.op == VectorOp::kSortDesc, std::move(input));
-      return input;
+      if (steps.count > 1) return input;
+      return best_in_order(groups, SIZE_MAX, expr.op == VectorOp::kSortDesc, std::move(input));
     default: break;
   }
   StepMatrix out;

@@ -63,7 +63,7 @@ class StoreUnderTest {
 // An answer in a form that does not depend on the order of series and entries.
 struct Answer {
   std::string text;  // what must be equal, byte for byte
-  std::map<std::string, std::map<std::int64_t, double>> series;
+  std::map<std::string, std::multiset<std::pair<std::int64_t, double>>> series;
 };
 
 // Sums of doubles depend on their order, and a difference of sums may be all rounding.
@@ -111,7 +111,7 @@ std::string show_without(const Answer& answer, const Answer& other) {
 void add_series(const std::vector<query::Series>& all, Answer& out) {
   for (const query::Series& series : all)
     for (const query::Sample& sample : series.samples)
-      out.series[series.labels.to_string()][sample.timestamp_ms] = sample.value;
+      out.series[series.labels.to_string()].emplace(sample.timestamp_ms, sample.value);
 }
 
 std::string without_details(const model::Labels& labels) {

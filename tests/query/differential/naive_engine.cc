@@ -126,7 +126,8 @@ struct Point {
   double value;
 };
 using Points = std::map<LabelMap, std::vector<Point>>;
-using Matrix = std::map<LabelMap, std::map<std::int64_t, double>>;  // by evaluation time
+// Values by evaluation time. Series may have equal labels.
+using Matrix = std::multimap<LabelMap, std::map<std::int64_t, double>>;
 
 struct Groups {
   std::vector<std::string> labels;
@@ -293,14 +294,16 @@ class MetricQuery {
     const Points points = samples(expr, outer);
     Matrix out;
     for (const auto& [labels, all] : points) {
+      std::map<std::int64_t, double> values;
       for (const std::int64_t t : steps_.times) {
         std::vector<Point> window;
         for (const Point& point : all)
           if (point.time_ns > t - expr.range.offset_ns - expr.range.interval_ns &&
               point.time_ns <= t - expr.range.offset_ns)
             window.push_back(point);
-        if (!window.empty()) out[labels][t] = of_window(expr, window);
+        if (!window.empty()) values[t] = of_window(expr, window);
       }
+      if (!values.empty()) out.emplace(labels, std::move(values));
     }
     return out;
   }
@@ -310,7 +313,7 @@ class MetricQuery {
     if (const auto* range_expr = expr.as<ql::RangeAggregation>()) {
       const bool by_nothing = !range_expr->grouping || (range_expr->grouping->without &&
                                                         range_expr->grouping->labels.empty());
-      const Matrix plain = range(*range_expr, nullptr);
+      Matrix plain = range(*range_expr, nullptr);
       const auto outer = joins_with(range_expr->op);
       if (whole || (!joins_labels(*range_expr) && by_nothing) || !outer) return plain;
       // Split by streams and put together again. How an average is, is another test's business.
@@ -318,18 +321,13 @@ class MetricQuery {
       ql::VectorAggregation join;
       join.op = *outer;
       join.grouping = range_expr->grouping.value_or(ql::Grouping{true, {}});
-      return aggregate(join, plain);
+      return aggregate(join, plain, false);
     }
     const auto* vector = expr.as<ql::VectorAggregation>();
     if (vector == nullptr) throw Undecided();
-    const auto* inner = vector->inner->as<ql::RangeAggregation>();
-    const bool pushed =
-        inner != nullptr && vector->op == VectorOp::kSum && !inner->grouping &&
-        (inner->op == RangeOp::kBytes || inner->op == RangeOp::kBytesRate ||
-         inner->op == RangeOp::kSum || inner->op == RangeOp::kRate || inner->op == RangeOp::kCount);
-    const Matrix input = pushed ? range(*inner, &vector->grouping)
-                                : evaluate(*vector->inner, whole || is_sent_whole(*vector, inner));
-    return aggregate(*vector, input);
+    const bool sent = !whole && is_sent_whole(*vector);
+    if (sent && vector->op == VectorOp::kAvg) return average(*vector);
+    return aggregate_inner(*vector, whole || sent, sent);
   }
 
  private:
@@ -359,7 +357,51 @@ class MetricQuery {
     }
   }
 
-  static bool is_sent_whole(const ql::VectorAggregation& expr, const ql::RangeAggregation* inner) {
+  // Sums by counts, which lie apart and so are grouped apart.
+  Matrix average(const ql::VectorAggregation& expr) {
+    ql::VectorAggregation part;
+    part.grouping = expr.grouping;
+    part.op = VectorOp::kSum;
+    const auto* inner = expr.inner->as<ql::RangeAggregation>();
+    const Matrix sums = aggregate(
+        part,
+        is_grouped_early(part, inner) ? range(*inner, &expr.grouping) : range(*inner, nullptr),
+        true);
+    part.op = VectorOp::kCount;
+    const Matrix counts = aggregate(part, range(*inner, nullptr), true);
+    Matrix out;
+    for (const auto& [labels, values] : sums) {
+      const auto count = counts.find(labels);
+      if (count == counts.end()) continue;
+      LabelMap shown = labels;
+      std::erase_if(shown, [](const auto& label) { return label.second.empty(); });
+      std::map<std::int64_t, double> quotients;
+      for (const auto& [t, sum] : values)
+        if (const auto n = count->second.find(t); n != count->second.end())
+          quotients[t] = sum / n->second;
+      if (!quotients.empty()) out.emplace(std::move(shown), std::move(quotients));
+    }
+    return out;
+  }
+
+  static bool is_grouped_early(const ql::VectorAggregation& expr,
+                               const ql::RangeAggregation* inner) {
+    return inner != nullptr && expr.op == VectorOp::kSum && !inner->grouping &&
+           (inner->op == RangeOp::kBytes || inner->op == RangeOp::kBytesRate ||
+            inner->op == RangeOp::kSum || inner->op == RangeOp::kRate ||
+            inner->op == RangeOp::kCount);
+  }
+
+  Matrix aggregate_inner(const ql::VectorAggregation& expr, bool whole, bool joined) {
+    const auto* inner = expr.inner->as<ql::RangeAggregation>();
+    return aggregate(expr,
+                     is_grouped_early(expr, inner) ? range(*inner, &expr.grouping)
+                                                   : evaluate(*expr.inner, whole),
+                     joined);
+  }
+
+  static bool is_sent_whole(const ql::VectorAggregation& expr) {
+    const auto* inner = expr.inner->as<ql::RangeAggregation>();
     if (inner == nullptr) throw Undecided();
     if (inner->op == RangeOp::kStddev || inner->op == RangeOp::kStdvar ||
         inner->op == RangeOp::kRateCounter)
@@ -408,21 +450,27 @@ class MetricQuery {
     return out;
   }
 
-  Matrix aggregate(const ql::VectorAggregation& expr, const Matrix& input) {
+  // `without` tells groups by empty labels, too, but shows none; `joined`: and does not tell.
+  Matrix aggregate(const ql::VectorAggregation& expr, const Matrix& input, bool joined) {
     std::map<LabelMap, std::map<std::int64_t, std::vector<double>>> groups;
+    const bool without = expr.grouping.without;
     for (const auto& [labels, points] : input) {
       LabelMap group;
       for (const auto& [name, value] : labels) {
         const auto& names = expr.grouping.labels;
         const bool named = std::find(names.begin(), names.end(), name) != names.end();
-        if (named != expr.grouping.without && !(expr.grouping.without && value.empty()))
-          group[name] = value;
+        if (named != without && !(without && joined && value.empty())) group[name] = value;
       }
       for (const auto& [t, value] : points) groups[group][t].push_back(value);
     }
     Matrix out;
-    for (const auto& [labels, points] : groups)
-      for (const auto& [t, values] : points) out[labels][t] = fold(expr.op, values);
+    for (const auto& [labels, points] : groups) {
+      std::map<std::int64_t, double> values;
+      for (const auto& [t, members] : points) values[t] = fold(expr.op, members);
+      LabelMap shown = labels;
+      if (without) std::erase_if(shown, [](const auto& label) { return label.second.empty(); });
+      out.emplace(std::move(shown), std::move(values));
+    }
     return out;
   }
 
@@ -451,8 +499,9 @@ query::QueryResult metric_query(const std::vector<RandomEntry>& entries, const q
   for (const auto& [labels, points] : matrix) {
     query::Series series;
     series.labels = to_labels(labels);
-    for (const auto& [t, value] : points) series.samples.push_back({t / 1'000'000, value});
-    all.push_back(std::move(series));
+    const bool again = !request.instant && !all.empty() && all.back().labels == series.labels;
+    if (!again) all.push_back(std::move(series));
+    for (const auto& [t, value] : points) all.back().samples.push_back({t / 1'000'000, value});
   }
   query::QueryResult result;
   if (request.instant)
