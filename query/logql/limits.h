@@ -17,6 +17,8 @@ constexpr std::size_t kChainMax = 2'000;
 // Stages (line filters apart) and names in the lists of stages, groupings and matchings, of one
 // query together: each costs something for every line or series.
 constexpr std::size_t kItemsMax = 1'000;
+// Range aggregations of one query: each keeps its own samples, and a scan feeds but a few.
+constexpr std::size_t kRangesMax = 500;
 // Bytes of one regular expression; RE2 has a memory budget on top of this.
 constexpr std::size_t kRegexBytesMax = 64U << 10;
 // Memory of one compiled expression (program and caches).

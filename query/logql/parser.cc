@@ -297,6 +297,7 @@ base::Result<ExprPtr> Parser::range_aggregation(RangeOp op) {
   const Level level(*this);
   advance();
   SKALD_TRY(expect(Token::kOpenParen));
+  if (++ranges_ > kRangesMax) return parse_error("the query has too many range aggregations");
   RangeAggregation out;
   out.op = op;
   std::string parameter;

@@ -96,7 +96,7 @@ class Parser {
   RegexBudget& regexes_;
   std::size_t depth_ = 0;
   std::size_t chain_ = 0;
-  std::size_t tests_ = 0, items_ = 0;
+  std::size_t tests_ = 0, items_ = 0, ranges_ = 0;
   std::optional<base::Status> note_;
 };
 

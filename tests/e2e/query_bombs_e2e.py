@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 """Queries made to hurt: regular expressions that explode, patterns of 1 MB, 10,000 nested
-parentheses, templates that print for ever. Each is refused, or answered like any other, soon and
-with little memory; the store goes on. A query whose client leaves, or whose time is over, stops.
-The bounds are wider than our promise (1 s, 64 MB), because machines that run tests are slow;
-bench/ measures.
+parentheses, lists and chains without end, templates that print for ever. Each is refused, or
+answered like any other, with little work and memory, as a query and by the formatter; the store
+goes on. A query whose client leaves, or whose time is over, stops.
+
+The promise is 1 s and 64 MB. Work is told as the server's CPU time, which other programs of a busy
+machine do not stretch as they do the clock; machines that run tests are slow all the same.
+SKALD_SHOW_BOMBS=1 prints each.
 """
+import json
 import os
 import socket
 import time
@@ -13,9 +17,10 @@ import urllib.parse
 import harness
 from harness import check, equal
 
-SECONDS_MAX = 15
+CPU_SECONDS_MAX = 4
 MEMORY_MAX_MB = 64
 NOW = time.time_ns()
+HOUR = 3600 * 10**9
 JOB = '{job="bombs"}'
 
 
@@ -23,36 +28,134 @@ def quoted(text):
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def bombs():
-    regex = lambda text: f"{JOB} |~ {quoted(text)}"
+
+def regex(text):
+    return f"{JOB} |~ {quoted(text)}"
+
+
+def names(count):
+    return ",".join(f"name{i}" for i in range(count))
+
+
+def regex_bombs():
+    big = ["(?i)[\\pL\\pN]{%d}x" % (200 + i) for i in range(100)]
     yield "nested repetition", regex("((a{0,100}){0,100}){0,100}")
     yield "repetition of classes", regex("(\\pL{100}){9}")
     yield "repeated repetition", regex("(x+x+)+y")
     yield "case-insensitive class", regex("(?i)" + "[a-z]{1,200}" * 20)
     yield "many stars", regex(".*" * 2000 + "=")
     yield "many alternatives", regex("|".join(f"word{i}[0-9]+x" for i in range(5000)))
+    yield "20,000 words", regex("(?i)" + "|".join(f"z{i}" for i in range(9000)))
     yield "60 kB of groups", regex("(a|b)" * 12000)
+    yield "nested groups", regex("(" * 10000 + "a" + ")" * 10000)
     yield "a pattern of 1 MB", regex("ab" * (1 << 19))
     yield "a line filter of 1 MB", f'{JOB} |= "{"x" * (1 << 20)}"'
     yield "many expressions", JOB + ' |~ "(a{0,500}b){0,2}c"' * 200
     yield "different expressions", JOB + "".join(f' |~ "(a{{0,{300 + i}}}b){{0,2}}c"'
                                                  for i in range(200))
     yield "a thousand letters", regex("\\pL{1000}")
+    yield "a thousand letters, often", (JOB + " |~ " + quoted("\\pL{1000}")) + 100 * (
+        " |~ " + quoted("\\pL{1000}x"))
     yield "classes of case", regex("(?i)[\\pL\\pN]{300}x")
+    yield "a hundred classes", JOB + "".join(" |~ " + quoted(text) for text in big)
+    yield "classes in conditions", JOB + " | json" + "".join(f" | event=~{quoted(text)}"
+                                                             for text in big)
+    yield "classes in drop", JOB + " | drop " + ",".join(f"event=~{quoted(text)}" for text in big)
+    yield "classes in matchers", ('{job="bombs",' +
+                                  ",".join(f"job=~{quoted(text)}" for text in big) + "}")
+    yield "classes in label_replace", (
+        "label_replace(" * 50 + f"rate({JOB}[1h])" +
+        "".join(f',"x","$1","job",{quoted("(" + text + ")")})' for text in big[:50]))
+    yield "states without end", regex("[ab].{0,900}[xyz]q")
     yield "label expression", f"{JOB} | json | event=~{quoted('((a{0,100}){0,100}){0,100}')}"
     yield "stream expression", '{job=~"((a{0,100}){0,100}){0,100}"}'
     yield "regexp parser", f"{JOB} | regexp {quoted('(?P<x>(a{0,200}){0,200})')}"
+    yield "10,000 groups", f"{JOB} | regexp " + quoted("".join(f"(?P<g{i}>.*)"
+                                                               for i in range(9000)))
+    yield "500 groups", f"{JOB} | regexp " + quoted("".join(f"(?P<g{i}>.*)" for i in range(500)))
+    yield "replacement", (f'label_replace(label_replace(rate({JOB}[1h]),"x","{"$1" * 20000}","job",'
+                          f'"(.*)"),"y","{"$1" * 20000}","x","(.*)")')
+    yield "doubling replacement", ("label_replace(" * 60 + f"rate({JOB}[1h])" +
+                                   ',"job","$1$1","job","(.*)")' * 60)
+
+
+def nesting_bombs():
+    rate = f"rate({JOB}[5m])"
     yield "open parentheses", "(" * 10000
-    yield "nested parentheses", "(" * 10000 + f"rate({JOB}[5m])" + ")" * 10000
-    yield "nested sums", "sum(" * 10000 + f"rate({JOB}[5m])" + ")" * 10000
+    yield "nested parentheses", "(" * 10000 + rate + ")" * 10000
+    yield "nested sums", "sum(" * 10000 + rate + ")" * 10000
     yield "nested conditions", f"{JOB} | " + "(" * 10000 + "a=1" + ")" * 10000
+    yield "nested operators", "1+(" * 10000 + "1" + ")" * 10000
+    yield "nested vectors", "vector(" * 10000 + "1" + ")" * 10000
+    yield "nested replacements", ("label_replace(" * 3000 + rate +
+                                  ',"a","b","c","d")' * 3000)
     yield "long condition", f"{JOB} | " + " or ".join(["a=1"] * 10000)
     yield "long sum", " + ".join(["1"] * 20000)
-    yield "nested operators", "1+(" * 10000 + "1" + ")" * 10000
-    yield "repeat in a template", f'{JOB} | line_format "{{{{ repeat 1000000000 \\"x\\" }}}}"'
-    yield "nested templates", f"{JOB} | line_format {quoted('{{if true}}' * 5000 + '{{end}}' * 5000)}"
+    yield "sum of rates", " + ".join([rate] * 490)
+    yield "powers", "^".join(["2"] * 40000)
+    yield "signs", "+-" * 60000 + "1"
+
+
+def list_bombs():
+    rate = f"sum(rate({JOB}[5m]))"
+    yield "10,000 literals", f"{JOB} |= " + " or ".join(f'"u{i}"' for i in range(12000))
+    yield "10,000 absent literals", f"{JOB} != " + " or ".join(f'"U{i}"' for i in range(12000))
+    yield "10,000 expressions", f"{JOB} |~ " + " or ".join(f'"U{i}.*x"' for i in range(9000))
+    yield "10,000 refusals", f"{JOB} !~ " + " or ".join(f'"U{i}.*x"' for i in range(9000))
+    yield "10,000 filters", JOB + ' |= "user"' * 12000
+    yield "a long pattern", f'{JOB} |> "{"<_>e" * 26000}"'
+    yield "10,000 patterns", f"{JOB} |> " + " or ".join(['"<_>e<_>s<_>"'] * 8000)
+    yield "a pattern of captures", f"{JOB} | pattern " + quoted(
+        "".join(f"<a{i}> " for i in range(13000)))
+    yield "30,000 conditions", JOB + " | json" + "|n>0" * 30000
+    yield "10,000 paths", JOB + " | json " + ",".join(f'a{i}="a.b"' for i in range(9000))
+    yield "10,000 logfmt names", JOB + " | logfmt " + ",".join(f'a{i}="a"' for i in range(9000))
+    yield "1,000 paths", JOB + " | json " + ",".join(f'a{i}="event"' for i in range(990))
+    yield "10,000 formats", JOB + " | label_format " + ",".join(f'a{i}="{{{{.job}}}}"'
+                                                              for i in range(6000))
+    yield "10,000 parsers", JOB + " | json" * 18000
+    yield "names to drop", f"{JOB} | json | drop {names(13000)}"
+    yield "by", f"sum by ({names(13000)}) (rate({JOB} | json [5m]))"
+    yield "without", f"sum without ({names(13000)}) (rate({JOB} | json [5m]))"
+    yield "on", f"{rate} + on ({names(13000)}) {rate}"
+    yield "group_left", f"{rate} + on (job) group_left ({names(13000)}) {rate}"
+    yield "10,000 matchers", '{job="bombs",' + ",".join(f'a{i}=~".*"' for i in range(8000)) + "}"
     yield "deep JSON path", f"{JOB} | json a={quoted('.'.join(['a'] * 5000))}"
+    yield "long JSON path", f'{JOB} | json a="a{"[0]" * 30000}"'
+    yield "a far index", f'{JOB} | json a="a[{"9" * 100000}]"'
+
+
+def token_bombs():
     yield "a range of ages", f"sum(count_over_time({JOB}[99999999y]))"
+    yield "a long duration", f"rate({JOB}[{'1h' * 50000}])"
+    yield "a long offset", f"rate({JOB}[1h] offset {'1h' * 50000})"
+    yield "a long number", "9" * 120000
+    yield "a long exponent", "1e" + "9" * 120000
+    yield "a long size", f"{JOB} | a > {'9' * 100000}KB"
+    yield "spaces", " " * 130000
+    yield "comments", "#\n" * 60000 + JOB
+    yield "an open string", JOB + ' |= "' + "\\" * 120001
+
+
+def template_bombs():
+    yield "repeat", '{{ repeat 1000000000 "x" }}'
+    yield "nested conditions", "{{if true}}" * 5000 + "{{end}}" * 5000
+    yield "nested parentheses", "{{" + "(" * 10000 + "1" + ")" * 10000 + "}}"
+    yield "endless call", '{{define "a"}}{{template "a"}}{{end}}{{template "a"}}'
+    yield "a wide number", '{{printf "%*d" 100000000 1}}'
+    yield "a precise number", '{{printf "%.100000000f" 1.0}}'
+    yield "alignment", "{{alignLeft 1000000000 .job}}"
+    yield "nested JSON", "{{ fromJson `" + "[" * 50000 + "]" * 50000 + "` }}"
+    yield "repeat of repeat", '{{ repeat 1000 (repeat 1000 (repeat 1000 "x")) }}'
+
+
+def bombs():
+    yield from regex_bombs()
+    yield from nesting_bombs()
+    yield from list_bombs()
+    yield from token_bombs()
+    for name, text in template_bombs():
+        yield "template: " + name, f"{JOB} | json | line_format {quoted(text)}"
 
 
 def memory_kb(pid, key):
@@ -60,13 +163,75 @@ def memory_kb(pid, key):
         return next(int(line.split()[1]) for line in f if line.startswith(key))
 
 
-def ask(skald, query):
-    form = urllib.parse.urlencode({"query": query, "start": NOW - 3600 * 10**9,
-                                   "end": NOW + 3600 * 10**9, "step": "60"})
-    started = time.monotonic()
-    status, _, body = skald.http.request("POST", "/loki/api/v1/query_range", form,
+class Meter:
+    """What one request costs the server."""
+
+    def __init__(self, skald):
+        self.skald = skald
+        self.worst = {"CPU seconds": (0, "nothing"), "MB": (0, "nothing")}
+
+    def measure(self, name, ask_it):
+        with open(f"/proc/{self.skald.pid}/clear_refs", "w", encoding="ascii") as f:
+            f.write("5")  # the peak starts again at what is held now
+        idle = memory_kb(self.skald.pid, "VmRSS")
+        cpu = harness.cpu_seconds(self.skald.pid)
+        status, body = ask_it()
+        cpu = harness.cpu_seconds(self.skald.pid) - cpu
+        used = (memory_kb(self.skald.pid, "VmHWM") - idle) / 1024
+        if os.environ.get("SKALD_SHOW_BOMBS"):
+            print(f"{name:36s} {status} {cpu * 1e3:5.0f} ms CPU {used:6.1f} MB {body[:80]!r}")
+        check(self.skald.alive(), f"the store died of: {name}")
+        check(200 <= status < 300 or 400 <= status < 500, f"{name}: {status} {body[:300]}")
+        check(status < 400 or body.strip(), f"{name}: {status} without a reason")
+        check(cpu < CPU_SECONDS_MAX, f"{name}: {cpu:.1f} s of CPU")
+        check(used < MEMORY_MAX_MB, f"{name}: {used:.1f} MB above idle")
+        for key, value in (("CPU seconds", cpu), ("MB", used)):
+            self.worst[key] = max(self.worst[key], (value, name))
+
+
+def post(skald, path, fields):
+    """Status and body."""
+    status, _, body = skald.http.request("POST", path, urllib.parse.urlencode(fields, doseq=True),
                                          {"Content-Type": "application/x-www-form-urlencoded"})
-    return status, body, time.monotonic() - started
+    return status, body
+
+
+def ask(skald, query):
+    return post(skald, "/loki/api/v1/query_range",
+                {"query": query, "start": NOW - HOUR, "end": NOW + HOUR, "step": "60"})
+
+
+def check_queries(skald, meter):
+    for name, query in bombs():
+        meter.measure(name, lambda: ask(skald, query))
+        meter.measure(name + ", formatted", lambda: post(
+            skald, "/loki/api/v1/format_query", {"query": query}))
+
+
+def check_other_endpoints(skald, meter):
+    """Selectors reach the store by other ways, too; rules bring queries."""
+    times = {"start": NOW - HOUR, "end": NOW}
+    classes = ['{job=~%s}' % quoted("(?i)[\\pL\\pN]{%d}x" % (200 + i)) for i in range(200)]
+    for name, query in list(regex_bombs()) + list(nesting_bombs()):
+        if "{" not in query:
+            continue
+        for path in ("labels", "delete"):
+            meter.measure(f"{name}, {path}", lambda: post(
+                skald, "/loki/api/v1/" + path, {**times, "query": query}))
+    meter.measure("10,000 selectors", lambda: post(
+        skald, "/loki/api/v1/series",
+        {**times, "match[]": ['{job=~"b%d.*"}' % i for i in range(10000)]}))
+    meter.measure("selectors of classes", lambda: post(
+        skald, "/loki/api/v1/series", {**times, "match[]": classes}))
+    rules = "".join(f"- record: r{i}\n  expr: {json.dumps(f'rate({text}[5m])')}\n"
+                    for i, text in enumerate(classes))
+
+    def post_rules():
+        status, _, body = skald.http.request("POST", "/loki/api/v1/rules/bombs",
+                                             "name: bombs\nrules:\n" + rules,
+                                             {"Content-Type": "application/yaml"})
+        return status, body
+    meter.measure("rules of classes", post_rules)
 
 
 # Minutes of work on a few thousand lines.
@@ -112,33 +277,16 @@ def test():
     lines = [(NOW + i, '{"event": "request", "user": "user-%d", "path": "/a/b/%d", "n": %d}'
               % (i % 97, i % 13, i)) for i in range(5000)]
     equal(skald.http.push([({"job": "bombs"}, lines)])[0], 204, "push")
-    status, body, _ = ask(skald, JOB)
+    status, body = ask(skald, JOB)
     equal(status, 200, f"a harmless query: {body[:200]}")
-    slowest = greediest = ("", 0)
-    for name, query in bombs():
-        with open(f"/proc/{skald.pid}/clear_refs", "w", encoding="ascii") as f:
-            f.write("5")  # the peak starts again at what is held now
-        idle = memory_kb(skald.pid, "VmRSS")
-        cpu = harness.cpu_seconds(skald.pid)
-        status, body, seconds = ask(skald, query)
-        cpu = harness.cpu_seconds(skald.pid) - cpu
-        used = (memory_kb(skald.pid, "VmHWM") - idle) / 1024
-        if os.environ.get("SKALD_SHOW_BOMBS"):
-            print(f"{name:24s} {status} {seconds * 1e3:7.0f} ms "
-                  f"{cpu * 1e3:5.0f} ms CPU {used:6.1f} MB {body[:90]!r}")
-        check(status == 200 or 400 <= status < 500 or status == 504,
-              f"{name}: {status} {body[:300]}")
-        check(status == 200 or body.strip(), f"{name}: {status} without a reason")
-        check(skald.alive(), f"the store died of: {name}")
-        check(seconds < SECONDS_MAX, f"{name}: {seconds:.1f} s")
-        check(used < MEMORY_MAX_MB, f"{name}: {used:.1f} MB above idle")
-        slowest = max(slowest, (name, seconds), key=lambda pair: pair[1])
-        greediest = max(greediest, (name, used), key=lambda pair: pair[1])
+    meter = Meter(skald)
+    check_queries(skald, meter)
+    check_other_endpoints(skald, meter)
     check_abandoned(skald)
-    status, body, _ = ask(skald, JOB + ' |= "user-5"')
+    status, body = ask(skald, JOB + ' |= "user-5"')
     equal(status, 200, f"a harmless query afterwards: {body[:200]}")
-    print(f"slowest: {slowest[0]}, {slowest[1]:.2f} s; greediest: {greediest[0]}, "
-          f"{greediest[1]:.1f} MB")
+    for unit, (value, name) in meter.worst.items():
+        print(f"most: {value:.2f} {unit} ({name})")
     equal(skald.stop(), 0, "exit code")
 
 
