@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -54,6 +55,26 @@ def queries(uuid):
         ("count: |= <absent substring>", count('|= "zzq no such text"')),
         ("count: |~ Upstream(Timeout|Refused)", count('|~ "Upstream(Timeout|Refused)"')),
         ("sum by (level) (count_over_time)", f"sum by (level) (count_over_time({job}[12h]))"),
+    ]
+
+
+def panels():
+    """(name, query, step in seconds): what dashboards ask of the last six hours, point by point."""
+    job = '{job="ngx-api"}'
+    duration = f'{job} | json | event="http_request" | unwrap duration'
+    return [
+        ("panel: rate by level, 5m/15s", f"sum by (level) (rate({job}[5m]))", 15),
+        ("panel: count by event, 1m/15s",
+         f"sum by (event) (count_over_time({job} | json [1m]))", 15),
+        ("panel: quantile .95 by method, 5m/15s",
+         f"quantile_over_time(0.95, {duration} [5m]) by (method)", 15),
+        ("panel: quantile .95 by method, 1h/15s",
+         f"quantile_over_time(0.95, {duration} [1h]) by (method)", 15),
+        ("panel: rate by label_format, 5m/15s",
+         f"sum by (what) (rate({job} | json | label_format what=`{{{{.event}}}} {{{{.level}}}}` "
+         "[5m]))", 15),
+        ("panel: count behind line_format, 1m/1m",
+         f"sum(count_over_time({job} | json | line_format `{{{{.event}}}}` |= \"ml_\" [1m]))", 60),
     ]
 
 
@@ -192,27 +213,41 @@ class Bench:
         with open(path, "rb") as f:
             return sum(block.count(b"\n") for block in iter(lambda: f.read(1 << 20), b""))
 
-    def ask(self, skald):
+    def uncached(self, skald, query, step):
+        """The matrix over the last six hours, evaluated as if nobody had asked before."""
+        path = "/loki/api/v1/query_range?" + urllib.parse.urlencode({
+            "query": query, "start": self.end_ns - 6 * 3600 * 10**9, "end": self.end_ns,
+            "step": step})
+        status, _, body = skald.http.request("GET", path, headers={"Cache-Control": "no-cache"})
+        harness.equal(status, 200, path)
+        return json.loads(body)
+
+    def measure(self, skald, name, request, note):
         """CPU seconds of one evaluation: repeated until the 10 ms clock of /proc is fine enough."""
+        started = time.monotonic()
+        first = request()
+        first_wall = time.monotonic() - started
+        before, runs, started = harness.cpu_seconds(skald.pid), 0, time.monotonic()
+        while True:
+            request()
+            runs += 1
+            cpu = harness.cpu_seconds(skald.pid) - before
+            elapsed = time.monotonic() - started
+            if (cpu >= 0.5 and runs >= 3) or elapsed > 20 or runs >= 1000:
+                break
+        self.row(name, cpu / runs, "CPU s", f"{note(first['data']['result'])}; "
+                 f"{elapsed / runs * 1e3:.1f} ms wall, first {first_wall * 1e3:.1f} ms")
+
+    def ask(self, skald):
         naive = self.naive_seconds()
         for name, query in queries(self.uuid):
             request = lambda: skald.http.json("/loki/api/v1/query", query=query, time=self.end_ns)
-            started = time.monotonic()
-            first = request()
-            first_wall = time.monotonic() - started
-            before, runs, started = harness.cpu_seconds(skald.pid), 0, time.monotonic()
-            while True:
-                request()
-                runs += 1
-                cpu = harness.cpu_seconds(skald.pid) - before
-                elapsed = time.monotonic() - started
-                if (cpu >= 0.5 and runs >= 3) or elapsed > 20 or runs >= 1000:
-                    break
-            result = first["data"]["result"]
-            answer = ", ".join(r["value"][1][:12] for r in result[:4]) or "none"
-            self.row(name, cpu / runs, "CPU s", f"naive rows {naive[name]:.1f} s; "
-                     f"{elapsed / runs * 1e3:.1f} ms wall, first {first_wall * 1e3:.1f} ms; "
-                     f"answer {answer}")
+            self.measure(skald, name, request, lambda result: f"naive rows {naive[name]:.1f} s; "
+                         f"answer {', '.join(r['value'][1][:12] for r in result[:4]) or 'none'}")
+        for name, query, step in panels():
+            request = lambda: self.uncached(skald, query, step)
+            self.measure(skald, name, request, lambda result: f"{len(result)} series of "
+                         f"{max((len(r['values']) for r in result), default=0)} points")
         self.row("queries: memory after", memory_mb(skald.pid, "VmRSS"), "MB",
                  f"peak {memory_mb(skald.pid, 'VmHWM'):.0f} MB")
 

@@ -1,6 +1,7 @@
 #include "query/exec/column_samples.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace skald::query {
 namespace {
@@ -59,21 +60,30 @@ base::Result<bool> ColumnSampler::count_whole(plan::BlockPass& pass, store::Bloc
 
 base::Result<bool> ColumnSampler::count_runs(store::Block& block, const SeriesOf& series_of,
                                              RangeState& state) const {
-  if (sample_bytes) return false;
   const auto runs = block.whole_runs();
   if (!runs) return false;
   SKALD_TRY_ASSIGN(const auto times, block.timestamps());
   const auto at = [&](std::uint32_t row) { return times.begin() + row; };
   for (const store::StreamRun& run : *runs)
     if (!std::is_sorted(at(run.begin), at(run.end))) return false;
+  std::span<const std::uint32_t> sizes;
+  if (sample_bytes) {
+    SKALD_TRY_ASSIGN(sizes, block.line_sizes());
+  }
   for (const store::StreamRun& run : *runs) {
     const std::uint32_t series = series_of(plan.stream_group(run.stream));
     for (auto from = at(run.begin); from != at(run.end);) {
       const Windows::Slot slot = windows.slot_of(*from);
       const auto end = std::upper_bound(from, at(run.end), slot.high_ns);
       const auto count = static_cast<std::uint64_t>(end - from);
+      std::uint64_t sum = count;
+      if (sample_bytes) {
+        const auto first = sizes.begin() + (from - times.begin());
+        sum = std::accumulate(first, first + (end - from), std::uint64_t{0});
+        context.line_bytes += sum;
+      }
       if (!slot.points.empty())
-        state.add_many(series, slot.points, count, static_cast<double>(count));
+        state.add_many(series, slot.points, count, static_cast<double>(sum));
       from = end;
     }
   }

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "query/exec/ip_match.h"
 #include "query/exec/stage.h"
 #include "query/logql/pattern.h"
 #include "query/logql/regex.h"
+#include "query/plan/ip_match.h"
 #include "query/plan/leaf_predicate.h"
 
 namespace skald::query {
@@ -22,7 +22,7 @@ class LineTest {
     const bool ip = text.ip && only;
     if (match == logql::LineMatch::kContains || match == logql::LineMatch::kNotContains) {
       if (ip) {
-        SKALD_TRY_ASSIGN(out.ip_, IpPattern::parse(text.text));
+        SKALD_TRY_ASSIGN(out.ip_, plan::IpPattern::parse(text.text));
       } else {
         out.tests_ = {{logql::TextTest::Kind::kContains, text.text, false}};
       }
@@ -60,7 +60,7 @@ class LineTest {
   std::vector<logql::TextTest> tests_;
   std::shared_ptr<const re2::RE2> regex_;
   std::optional<logql::Pattern> pattern_;
-  std::optional<IpPattern> ip_;
+  std::optional<plan::IpPattern> ip_;
 };
 
 class LineTests final : public store::LineMatcher {
@@ -179,7 +179,7 @@ class CompareFilter final : public LeafFilter {
 
 class IpFilter final : public LeafFilter {
  public:
-  IpFilter(std::string label, bool equal, std::optional<IpPattern> pattern)
+  IpFilter(std::string label, bool equal, std::optional<plan::IpPattern> pattern)
       : LeafFilter(std::move(label)), equal_(equal), pattern_(std::move(pattern)) {}
   bool process(Row& row) const override {
     if (row.has_error()) return true;
@@ -190,7 +190,7 @@ class IpFilter final : public LeafFilter {
 
  private:
   bool equal_;
-  std::optional<IpPattern> pattern_;  // none: wrong, but where Loki does not look
+  std::optional<plan::IpPattern> pattern_;  // none: wrong, but where Loki does not look
 };
 
 class TrueStage final : public Stage {
@@ -212,9 +212,9 @@ base::Result<std::unique_ptr<Stage>> compile_leaf(const logql::LabelFilter& f, b
       return std::unique_ptr<Stage>(std::move(out));
     }
     case Kind::kIp: {
-      auto pattern = IpPattern::parse(f.ip);
+      auto pattern = plan::IpPattern::parse(f.ip);
       if (!pattern.ok() && top) return std::move(pattern).status();
-      std::optional<IpPattern> usable;
+      std::optional<plan::IpPattern> usable;
       if (pattern.ok()) usable = std::move(*pattern);
       return std::unique_ptr<Stage>(std::make_unique<IpFilter>(
           f.label, f.compare == logql::Compare::kEqual, std::move(usable)));

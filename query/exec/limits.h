@@ -23,6 +23,8 @@ constexpr std::uint64_t kBatchBytes = 4U << 20;
 constexpr std::size_t kFirstBatchRows = 256;
 // Rows between two looks at deadline, cancellation and memory: one row may take milliseconds.
 constexpr std::uint32_t kRowsPerCheck = 64;
+// Beyond this many distinct sets of structured metadata in a block, rows have theirs to themselves.
+constexpr std::size_t kMetadataSetsMax = 4096;
 // Range aggregations that one scan feeds: they divide the memory of one query.
 constexpr std::size_t kRangesPerScanMax = 32;
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "query/exec/held_bytes.h"
+#include "query/exec/limits.h"
 
 namespace skald::query {
 namespace {
@@ -106,6 +107,29 @@ base::Status MeteredBlock::read_metadata(const store::Selection& selection,
 base::Status MeteredBlock::read_metadata_sets(std::size_t sets_max, store::MetadataSets& out) {
   SKALD_TRY(told(block_.read_metadata_sets(sets_max, out)));
   return keep(bytes_of(out.sets) + out.ids.size() * sizeof(std::uint32_t));
+}
+
+base::Status RowMetadata::read(const store::Selection& batch) {
+  if (form_ == Form::kUnknown) {
+    const base::Status status = block_.read_metadata_sets(kMetadataSetsMax, shared_);
+    form_ = Form::kShared;
+    if (status.code() == base::Code::kResourceExhausted)
+      form_ = Form::kOwn;  // or no memory, which the next read finds, too
+    else
+      SKALD_TRY(status);
+  }
+  if (form_ == Form::kOwn) return block_.read_metadata(batch, own_);
+  return {};
+}
+
+const model::Labels* RowMetadata::of(std::uint32_t row, std::size_t index) const {
+  switch (form_) {
+    case Form::kShared: return &shared_.sets[shared_.ids.empty() ? 0 : shared_.ids[row]];
+    case Form::kOwn: return &own_[index];
+    case Form::kUnknown:
+    case Form::kNone: break;
+  }
+  return nullptr;
 }
 
 }  // namespace skald::query

@@ -4,6 +4,8 @@
 // beforehand (ScanOptions::memory). Over the budget every read fails with the query's
 // kResourceExhausted.
 
+#include <vector>
+
 #include "query/exec/query_context.h"
 #include "store/scan.h"
 
@@ -63,6 +65,30 @@ class MeteredBlock final : public store::Block {
   QueryContext& context_;
   std::uint64_t kept_ = 0, lines_ = 0, metadata_ = 0;
   bool times_kept_ = false, streams_kept_ = false, ranks_kept_ = false, sizes_kept_ = false;
+};
+
+// The structured metadata of a block's rows. Usually they share few sets, which are read once; sets
+// of their own (trace ids, say) are read batch by batch.
+class RowMetadata {
+  enum class Form { kUnknown, kNone, kShared, kOwn };
+
+ public:
+  // `rows`: those that will be asked for, batch by batch. For few of many, sets do not pay.
+  RowMetadata(store::Block& block, const store::Selection& rows)
+      : block_(block),
+        form_(!block.has_metadata()             ? Form::kNone
+              : rows.count() < block.rows() / 4 ? Form::kOwn
+                                                : Form::kUnknown) {}
+  // Before the rows of each batch are asked for.
+  base::Status read(const store::Selection& batch);
+  // Of a row of the batch, the `index`th of its selection. Null: none. Lives until the next read().
+  const model::Labels* of(std::uint32_t row, std::size_t index) const;
+
+ private:
+  store::Block& block_;
+  Form form_;
+  store::MetadataSets shared_;
+  std::vector<model::Labels> own_;
 };
 
 // Memory of a column's values: the views, and what they show.

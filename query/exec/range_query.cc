@@ -9,6 +9,7 @@
 
 #include "proto/gotext/duration.h"
 #include "proto/gotext/number.h"
+#include "query/exec/column_rows.h"
 #include "query/exec/column_samples.h"
 #include "query/exec/limits.h"
 #include "query/exec/metered_block.h"
@@ -28,9 +29,10 @@ struct RangePlan {
   std::unique_ptr<Stage> post_filter;  // null: none
   GroupSpec groups;
   Hints hints;
-  bool sample_bytes = false;  // the value is the line's length
-  plan::MetricNeeds needs;    // of the column path
-  bool columns = false;       // the column path may serve
+  bool sample_bytes = false;                // the value is the line's length
+  plan::MetricNeeds needs;                  // of the column path
+  bool columns = false;                     // the column path may serve
+  std::unique_ptr<ColumnRows> column_rows;  // null: not for this pipeline
 };
 
 base::Result<std::unique_ptr<Stage>> compile_post_filters(const logql::Unwrap& unwrap) {
@@ -105,6 +107,9 @@ base::Result<RangePlan> make_plan(const logql::RangeAggregation& expr,
   needs.without = out.groups.without;
   needs.none = out.groups.none;
   out.hints = Hints::for_metric(needs, out.pipeline.stages);
+  needs.required.push_back(needs.unwrap);
+  SKALD_TRY_ASSIGN(out.column_rows,
+                   ColumnRows::create(out.pipeline.left, out.hints, needs.required));
   return out;
 }
 
@@ -163,7 +168,7 @@ class RangeVisitor final : public store::BlockVisitor {
       if (selection.none()) return {};
       SKALD_TRY(block.filter_lines(filter, selection));
     }
-    return all_rows(block, selection, *workers_[worker]);
+    return undecided_rows(block, selection, *workers_[worker]);
   }
 
   // Joins the workers' states.
@@ -229,7 +234,82 @@ class RangeVisitor final : public store::BlockVisitor {
       context_.lines += sampled ? selected : selected - selection.count();
       if (sampled) return {};
     }
-    return all_rows(block, selection, worker);
+    return undecided_rows(block, selection, worker);
+  }
+
+  base::Status undecided_rows(store::Block& block, const store::Selection& selection,
+                              Worker& worker) {
+    if (selection.none()) return {};
+    if (!plan_.column_rows) return all_rows(block, selection, worker);
+    SKALD_TRY_ASSIGN(const auto groups, plan_.column_rows->divide(block, selection));
+    if (!groups) return all_rows(block, selection, worker);
+    store::Selection rest(selection.rows());
+    SKALD_TRY(run_groups(block, selection, *groups, worker, rest));
+    return all_rows(block, rest, worker);
+  }
+
+  // What a row of each group comes to, for all of its rows. `rest` gets the rows that need their
+  // lines.
+  base::Status run_groups(store::Block& block, const store::Selection& selection,
+                          const ColumnRows::Groups& groups, Worker& worker,
+                          store::Selection& rest) {
+    SKALD_TRY_ASSIGN(auto times, block.timestamps());
+    std::vector<GroupSample> samples(groups.first.size());
+    std::vector<std::uint32_t> series(groups.first.size(), 0);
+    for (std::size_t g = 0; g < samples.size(); ++g) {
+      if (g % kRowsPerCheck == kRowsPerCheck - 1) SKALD_TRY(context_.check());
+      SKALD_TRY(run_group(block, groups, g, worker, samples[g], series[g]));
+    }
+    store::Selection left(selection.rows());
+    std::vector<std::uint32_t> ids;
+    std::vector<double> values;
+    std::span<const std::uint32_t> sizes;
+    if (plan_.sample_bytes) {
+      SKALD_TRY_ASSIGN(sizes, block.line_sizes());
+    }
+    std::size_t i = 0;
+    selection.for_each([&](std::uint32_t row) {
+      const std::uint32_t group = groups.ids[i++];
+      const GroupSample& sample = samples[group];
+      if (sample.outcome == ColumnRows::Outcome::kNeedsLine) rest.set(row);
+      if (sample.outcome != ColumnRows::Outcome::kKept) return;
+      left.set(row);
+      ids.push_back(group);
+      values.push_back(sample.stored_line ? sizes[row] : sample.value);
+    });
+    const Windows::Slot slot = windows_.slot_of(block.min_time_ns());
+    if (slot.holds(block.max_time_ns()) && !worker.state->needs_times()) times = {};
+    worker.state->add_rows({left, series, ids, values, times, slot});
+    context_.lines += selection.count() - rest.count();
+    context_.lines_kept += left.count();
+    return {};
+  }
+
+  struct GroupSample {
+    ColumnRows::Outcome outcome = ColumnRows::Outcome::kDropped;
+    double value = 1;
+    bool stored_line = false;  // the value is the size of each row's line
+  };
+  base::Status run_group(store::Block& block, const ColumnRows::Groups& groups, std::size_t group,
+                         Worker& worker, GroupSample& out, std::uint32_t& series) {
+    SKALD_TRY_ASSIGN(const auto times, block.timestamps());
+    SKALD_TRY_ASSIGN(const auto streams, block.streams());
+    const std::uint32_t row = groups.first[group].row, stream = streams[row];
+    out.outcome =
+        plan_.column_rows->run(groups, group, times[row], streams_[stream].labels, worker.row);
+    if (worker.row.stopped()) return context_.check();
+    if (out.outcome != ColumnRows::Outcome::kKept) return {};
+    if (!value_of(worker.row, -1, out.value)) {
+      out.outcome = ColumnRows::Outcome::kDropped;
+      return {};
+    }
+    if (worker.row.has_error()) {
+      out.outcome = ColumnRows::Outcome::kNeedsLine;
+      return {};
+    }
+    out.stored_line = plan_.sample_bytes && ColumnRows::has_stored_line(worker.row);
+    SKALD_TRY_ASSIGN(series, worker.keys.of_row(worker.row, stream));
+    return {};
   }
 
   base::Status all_rows(store::Block& block, const store::Selection& selection, Worker& worker) {
@@ -237,17 +317,20 @@ class RangeVisitor final : public store::BlockVisitor {
     read.intersect(selection);
     if (plan_.pipeline.reads_only != nullptr)
       SKALD_TRY(block.filter_lines(*plan_.pipeline.reads_only, read));
+    RowMetadata metadata(block, selection);
     return in_batches(selection, [&](const store::Selection& part) -> base::Result<std::uint64_t> {
       SKALD_TRY(context_.check());
       store::Selection text = part;
       text.intersect(read);
-      return rows(block, part, text, worker);
+      SKALD_TRY(metadata.read(part));
+      return rows(block, part, text, metadata, worker);
     });
   }
 
   // `text`: the rows of the selection whose lines are read. Their bytes.
   base::Result<std::uint64_t> rows(store::Block& block, const store::Selection& selection,
-                                   const store::Selection& text, Worker& worker) {
+                                   const store::Selection& text, const RowMetadata& metadata,
+                                   Worker& worker) {
     SKALD_TRY_ASSIGN(const auto times, block.timestamps());
     SKALD_TRY_ASSIGN(const auto streams, block.streams());
     std::span<const std::uint32_t> sizes;
@@ -258,8 +341,6 @@ class RangeVisitor final : public store::BlockVisitor {
     }
     store::TextColumn lines;
     SKALD_TRY(block.read_lines(text, lines));
-    std::vector<model::Labels> metadata;
-    if (block.has_metadata()) SKALD_TRY(block.read_metadata(selection, metadata));
     std::size_t i = 0, next_line = 0;
     std::uint64_t bytes = 0;
     base::Status status;
@@ -270,8 +351,7 @@ class RangeVisitor final : public store::BlockVisitor {
       const std::string_view line = text.test(r) ? lines.at(next_line++) : std::string_view();
       if (windows_.points_of(times[r]).empty()) return;
       bytes += line.size();
-      worker.row.start(times[r], line, streams_[streams[r]].labels,
-                       metadata.empty() ? nullptr : &metadata[index]);
+      worker.row.start(times[r], line, streams_[streams[r]].labels, metadata.of(r, index));
       const double size = sizes.empty() ? -1 : static_cast<double>(sizes[r]);
       if (status.ok()) status = sample(worker, streams[r], size);
     });
@@ -286,24 +366,30 @@ class RangeVisitor final : public store::BlockVisitor {
     if (!run_stages(plan_.pipeline.stages, row))
       return row.stopped() ? context_.check() : base::Status();
     double value = 1;
+    if (!value_of(row, size, value)) return {};
+    SKALD_TRY_ASSIGN(const std::uint32_t series, worker.keys.of_row(row, stream));
+    worker.state->add(series, row.timestamp_ns, value);
+    ++context_.lines_kept;
+    return {};
+  }
+
+  // Of a row that the stages let pass. `size`: of its stored line, where known. False: no sample.
+  bool value_of(Row& row, double size, double& value) const {
     if (plan_.expr->range.unwrap) {
       const logql::Unwrap& unwrap = *plan_.expr->range.unwrap;
       const std::string_view text = row.get(unwrap.label).value;
-      if (text.empty()) return {};
+      if (text.empty()) return false;
       const auto converted = convert(unwrap, text);
       value = converted.ok() ? *converted : 0;
       if (!converted.ok()) {
         row.set_error(kSampleError);
         row.set_error_details(converted.status().message());
       }
-      if (plan_.post_filter && !plan_.post_filter->process(row)) return {};
+      if (plan_.post_filter && !plan_.post_filter->process(row)) return false;
     } else if (plan_.sample_bytes) {
       value = size >= 0 ? size : static_cast<double>(row.line.size());
     }
-    SKALD_TRY_ASSIGN(const std::uint32_t series, worker.keys.of_row(row, stream));
-    worker.state->add(series, row.timestamp_ns, value);
-    ++context_.lines_kept;
-    return {};
+    return true;
   }
 
   const RangePlan& plan_;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "query/exec/sliding_quantile.h"
 #include "query/exec/value_bag.h"
 
 namespace skald::query {
@@ -238,6 +239,8 @@ class TypedState final : public RangeState {
           acc.merge(std::move(slots[i].acc));
         out.set(k, finish_(acc));
       }
+    } else if constexpr (std::is_same_v<Acc, ValuesAcc>) {
+      slide_sorted(slots, out);
     } else if constexpr (gathers()) {
       slide_gathered(slots, out);
     } else {
@@ -332,19 +335,51 @@ class TypedState final : public RangeState {
     if (samples.values.empty()) return;
     const std::size_t groups_count = samples.series.size();
     std::vector<std::size_t> sizes(groups_count, 0);
-    if (samples.groups.empty()) sizes[0] = samples.values.size();
-    for (const std::uint32_t group : samples.groups) ++sizes[group];
-    std::vector<double*> ends(groups_count, nullptr);
+    if (samples.groups.empty())
+      sizes[0] = samples.values.size();
+    else
+      count_groups(samples.groups, sizes);
     std::uint64_t bytes = 0;
     for (const std::size_t size : sizes) bytes += size > 0 ? ValueBag::run_bytes(size) : 0;
     if (!context_.charge(bytes)) return;
+    std::vector<std::span<double>> rooms(groups_count);
     for (std::size_t g = 0; g < groups_count; ++g)
       if (sizes[g] > 0)
-        ends[g] = slot(samples.series[g], samples.slot.points).values.extend(sizes[g]).data();
-    if (samples.groups.empty()) {
-      std::copy(samples.values.begin(), samples.values.end(), ends[0]);
+        rooms[g] = slot(samples.series[g], samples.slot.points).values.extend(sizes[g]);
+    if (samples.groups.empty())
+      std::copy(samples.values.begin(), samples.values.end(), rooms[0].begin());
+    else
+      fill_rooms(samples, rooms);
+  }
+
+  static void count_groups(std::span<const std::uint32_t> groups, std::vector<std::size_t>& sizes) {
+    if (sizes.size() > kPassesMax) {
+      for (const std::uint32_t group : groups) ++sizes[group];
       return;
     }
+    std::size_t rest = groups.size();
+    for (std::uint32_t g = 0; g + 1 < sizes.size(); ++g) {
+      sizes[g] = static_cast<std::size_t>(std::count(groups.begin(), groups.end(), g));
+      rest -= sizes[g];
+    }
+    sizes.back() = rest;
+  }
+
+  static void fill_rooms(const RowSamples& samples, std::vector<std::span<double>>& rooms) {
+    if (rooms.size() <= kPassesMax) {
+      for (std::size_t g = 0; g < rooms.size(); ++g) {
+        double* out = rooms[g].data();
+        double* const end = out + rooms[g].size();
+        // Each value is written, and stays or is written over: no branch to guess wrong.
+        for (std::size_t i = 0; out != end; ++i) {
+          *out = samples.values[i];
+          out += samples.groups[i] == g ? 1 : 0;
+        }
+      }
+      return;
+    }
+    std::vector<double*> ends;
+    for (const std::span<double> room : rooms) ends.push_back(room.data());
     for (std::size_t i = 0; i < samples.values.size(); ++i)
       *ends[samples.groups[i]]++ = samples.values[i];
   }
@@ -387,18 +422,22 @@ class TypedState final : public RangeState {
   void slide_gathered(std::vector<Slot>& slots, StepSeries& out) {
     const auto nothing = [](auto...) {};
     each_window(slots, nothing, nothing, [&](std::uint32_t k, std::size_t first, std::size_t end) {
-      if constexpr (std::is_same_v<Acc, ValuesAcc>) {
-        std::vector<std::span<const double>> runs;
-        for (std::size_t i = first; i < end; ++i) slots[i].acc.values.append_runs(runs);
-        out.set(k, quantile(finish_.parameter, runs, context_));
-      } else {
-        Acc acc{};
-        for (std::size_t i = first; i < end; ++i) acc.merge(slots[i].acc);
-        out.set(k, finish_(acc));
-      }
+      Acc acc{};
+      for (std::size_t i = first; i < end; ++i) acc.merge(slots[i].acc);
+      out.set(k, finish_(acc));
     });
   }
 
+  void slide_sorted(std::vector<Slot>& slots, StepSeries& out) {
+    SlidingQuantile window(finish_.parameter, context_);
+    each_window(
+        slots, [&](std::size_t i) { window.enter(slots[i].acc.values); },
+        [&](std::size_t, std::size_t) { window.leave(); },
+        [&](std::uint32_t k, std::size_t, std::size_t) { out.set(k, window.value()); });
+  }
+
+  // While groups are so few, a pass for each is faster than to look up each value's place.
+  static constexpr std::size_t kPassesMax = 4;
   // States that keep every sample.
   static constexpr bool gathers() {
     return std::is_same_v<Acc, PointsAcc> || std::is_same_v<Acc, ValuesAcc>;

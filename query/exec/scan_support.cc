@@ -46,14 +46,13 @@ base::Result<ReadyPipeline> make_ready(const logql::Pipeline& pipeline) {
   SKALD_TRY_ASSIGN(auto all, compile_stages(out.order));
   SKALD_TRY_ASSIGN(out.filters, plan::plan_line_filters(out.order, compile_line_matcher));
   // The store has run the filters up to the first stage that changes the line.
-  logql::Pipeline rest;
   bool stored_line = true;
   for (const logql::Stage& stage : out.order) {
     if (changes_line(stage)) stored_line = false;
     if (stored_line && std::holds_alternative<logql::LineFilters>(stage)) continue;
-    rest.push_back(stage);
+    out.left.push_back(stage);
   }
-  SKALD_TRY_ASSIGN(out.stages, compile_stages(rest));
+  SKALD_TRY_ASSIGN(out.stages, compile_stages(out.left));
   const auto needs_line = [](const auto& stage) { return stage->needs_line(); };
   const auto reader = std::find_if(out.stages.begin(), out.stages.end(), needs_line);
   out.needs_line = reader != out.stages.end();

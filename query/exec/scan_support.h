@@ -15,7 +15,8 @@ namespace skald::query {
 struct ReadyPipeline {
   logql::Pipeline order;         // execution order, as a whole
   plan::LineFilterPlan filters;  // those that see the stored line
-  Stages stages;                 // what is left once `filters` and nothing else have run
+  logql::Pipeline left;          // the order without `filters`
+  Stages stages;                 // what is left, compiled
   bool needs_line = false;       // of stages
   // Of the only stage that needs it; lines refused by this may be left empty. Null: none may.
   const store::LineFilter* reads_only = nullptr;

@@ -1,5 +1,8 @@
 #include <re2/re2.h>
 
+#include <algorithm>
+#include <mutex>
+
 #include "query/exec/label_names.h"
 #include "query/exec/stage.h"
 #include "query/logql/pattern.h"
@@ -11,23 +14,73 @@ namespace {
 
 // ---- | regexp ----
 
+// Behind the class that begins at `at`.
+std::size_t class_end(std::string_view pattern, std::size_t at) {
+  ++at;
+  if (at < pattern.size() && pattern[at] == '^') ++at;
+  if (at < pattern.size() && pattern[at] == ']') ++at;
+  while (at < pattern.size() && pattern[at] != ']') {
+    if (pattern[at] == '\\')
+      at += 2;
+    else if (pattern.substr(at).starts_with("[:"))
+      at = std::min(pattern.find(":]", at), pattern.size() - 2) + 2;
+    else
+      ++at;
+  }
+  return std::min(at + 1, pattern.size());
+}
+
+// Behind what stands escaped at `at`.
+std::size_t escape_end(std::string_view pattern, std::size_t at) {
+  if (!pattern.substr(at).starts_with("\\Q")) return std::min(at + 2, pattern.size());
+  const std::size_t end = pattern.find("\\E", at);
+  return end == std::string_view::npos ? pattern.size() : end + 2;
+}
+
+// The expression (RE2's syntax) with its groups but those of `names` as mere parentheses.
+std::string with_groups_of(std::string_view pattern, const std::vector<std::string>& names) {
+  constexpr std::string_view kNamed = "(?P<";
+  std::string out;
+  for (std::size_t at = 0; at < pattern.size();) {
+    const std::string_view rest = pattern.substr(at);
+    std::size_t end = at + 1;
+    if (pattern[at] == '\\') {
+      end = escape_end(pattern, at);
+    } else if (pattern[at] == '[') {
+      end = class_end(pattern, at);
+    } else if (rest.starts_with(kNamed)) {
+      end = std::min(pattern.find('>', at), pattern.size() - 1) + 1;
+      const std::string_view name = pattern.substr(at, end - at - 1).substr(kNamed.size());
+      if (std::find(names.begin(), names.end(), name) == names.end()) {
+        out += "(?:";
+        at = end;
+        continue;
+      }
+    } else if (pattern[at] == '(' && !rest.starts_with("(?")) {
+      out += "(?:";
+      at = end;
+      continue;
+    }
+    out += pattern.substr(at, end - at);
+    at = end;
+  }
+  return out;
+}
+
 class RegexpStage final : public Stage {
  public:
   explicit RegexpStage(std::shared_ptr<const re2::RE2> regex) : regex_(std::move(regex)) {
     plan::RegexLiterals literals = plan::required_literals(regex_->pattern());
     matching_.clauses = std::move(literals.clauses);
     matching_.fold_case = literals.fold_case;
-    Arena arena;
-    for (const auto& [group, name] : regex_->CapturingGroupNames())
-      groups_.push_back({group, std::string(clean_label_name(name, arena))});
-    groups_count_ = regex_->NumberOfCapturingGroups() + 1;
   }
 
   bool process(Row& row) const override {
+    std::call_once(prepared_, [&] { prepare(row.hints()); });
+    if (groups_.empty()) return true;
     row.views.assign(static_cast<std::size_t>(groups_count_), {});
-    if (!logql::finds(*regex_, row.line, row.views)) return true;
+    if (!logql::finds(*reduced_, row.line, row.views)) return true;
     for (const auto& [group, clean] : groups_) {
-      if (clean.empty()) continue;
       const std::string_view name = row.parsed_name(clean);
       if (!row.hints().should_extract(name) || row.extracted(name)) continue;
       row.set(Category::kParsed, name, row.views[static_cast<std::size_t>(group)]);
@@ -44,10 +97,39 @@ class RegexpStage final : public Stage {
     int group;
     std::string name;
   };
-  std::shared_ptr<const re2::RE2> regex_;
-  std::vector<Group> groups_;
-  int groups_count_;
+
+  // Finding groups is most of the work, and few groups are found by faster means than many: only
+  // those stay that the query reads. A stage serves one query, so its rows have the same hints.
+  void prepare(const Hints& hints) const {
+    std::vector<std::string> names;
+    Arena arena;
+    const auto clean_name = [&](const std::string& name) {
+      return std::string(clean_label_name(name, arena));
+    };
+    for (const auto& [group, name] : regex_->CapturingGroupNames()) {
+      const std::string clean = clean_name(name);
+      if (!clean.empty() && (hints.should_extract(clean) ||
+                             hints.should_extract(clean + std::string(kDuplicateSuffix))))
+        names.push_back(name);
+    }
+    reduced_ = std::make_shared<const re2::RE2>(with_groups_of(regex_->pattern(), names),
+                                                regex_->options());
+    const bool equal =
+        reduced_->ok() && reduced_->CapturingGroupNames().size() == names.size() &&
+        static_cast<std::size_t>(reduced_->NumberOfCapturingGroups()) == names.size();
+    if (!equal) reduced_ = regex_;
+    for (const auto& [group, name] : reduced_->CapturingGroupNames())
+      if (std::find(names.begin(), names.end(), name) != names.end())
+        groups_.push_back({group, clean_name(name)});
+    groups_count_ = reduced_->NumberOfCapturingGroups() + 1;
+  }
+
+  const std::shared_ptr<const re2::RE2> regex_;
   store::LineFilter matching_;
+  mutable std::once_flag prepared_;
+  mutable std::shared_ptr<const re2::RE2> reduced_;
+  mutable std::vector<Group> groups_;
+  mutable int groups_count_ = 0;
 };
 
 // ---- | pattern ----

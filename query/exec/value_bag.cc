@@ -164,20 +164,53 @@ void ValueBag::append_runs(std::vector<std::span<const double>>& out) const {
   for (const Run& run : runs_) out.emplace_back(run.values.get(), run.size);
 }
 
+std::span<const double> ValueBag::sort(store::ScanMemory& memory) {
+  if (runs_.empty()) return {};
+  if (runs_.size() > 1) {
+    std::size_t total = 0;
+    for (const Run& run : runs_) total += run.size;
+    const Loan loan(memory, total * sizeof(double));
+    if (!loan.ok()) return {};
+    Run all{std::make_unique_for_overwrite<double[]>(total), 0, total};
+    for (const Run& run : runs_) {
+      std::copy_n(run.values.get(), run.size, all.values.get() + all.size);
+      all.size += run.size;
+    }
+    runs_.clear();
+    runs_.push_back(std::move(all));
+  }
+  double* const begin = runs_.front().values.get();
+  double* const end = begin + runs_.front().size;
+  double* const numbers = std::partition(begin, end, [](double v) { return std::isnan(v); });
+  std::sort(numbers, end);
+  return {begin, runs_.front().size};
+}
+
+QuantilePlace QuantilePlace::of(double q, std::size_t total) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  QuantilePlace out;
+  if (total == 0 || std::isnan(q)) {
+    out.known = std::numeric_limits<double>::quiet_NaN();
+  } else if (q < 0 || q > 1) {
+    out.known = q < 0 ? -kInfinity : kInfinity;
+  } else {
+    const double rank = q * static_cast<double>(total - 1);
+    const double low = std::floor(rank);
+    out.low = static_cast<std::size_t>(low);
+    out.high = std::min(out.low + 1, total - 1);
+    out.weight = rank - low;
+  }
+  return out;
+}
+
 double quantile(double q, std::span<const std::span<const double>> runs,
                 store::ScanMemory& memory) {
   std::size_t total = 0;
   for (const std::span<const double> run : runs) total += run.size();
-  if (total == 0 || std::isnan(q)) return std::numeric_limits<double>::quiet_NaN();
-  if (q < 0) return -std::numeric_limits<double>::infinity();
-  if (q > 1) return std::numeric_limits<double>::infinity();
-  const double rank = q * static_cast<double>(total - 1);
-  const double low = std::floor(rank);
-  const auto low_rank = static_cast<std::size_t>(low);
-  const Ranks ranks{low_rank, std::min(low_rank + 1, total - 1)};
-  const Pair at = select(runs, total, ranks, q, memory);
-  const double weight = rank - low;
-  return at.low * (1 - weight) + at.high * weight;
+  const QuantilePlace place = QuantilePlace::of(q, total);
+  if (place.known) return *place.known;
+  const Pair at = select(runs, total, {place.low, place.high}, q, memory);
+  return place.between(at.low, at.high);
 }
 
 }  // namespace skald::query

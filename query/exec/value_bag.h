@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -25,6 +26,9 @@ class ValueBag {
   }
   void merge(ValueBag&& other);
   void append_runs(std::vector<std::span<const double>>& out) const;
+  // Makes it one run in the order in which quantiles count, NaN first. Empty if `memory`, which a
+  // second copy of the values is for a moment, refuses.
+  std::span<const double> sort(store::ScanMemory& memory);
 
  private:
   struct Run {
@@ -34,6 +38,18 @@ class ValueBag {
   // The run in its growing list, and what the allocator adds to both.
   static constexpr std::size_t kRunBytes = 2 * sizeof(Run) + 32;
   std::vector<Run> runs_;
+};
+
+// Where the q-quantile of sorted values lies.
+struct QuantilePlace {
+  std::size_t low = 0, high = 0;  // neighbouring ranks, or one twice
+  double weight = 0;              // of the higher one
+  std::optional<double> known;    // whatever the values are
+
+  static QuantilePlace of(double q, std::size_t total);
+  double between(double low_value, double high_value) const {
+    return low_value * (1 - weight) + high_value * weight;
+  }
 };
 
 // The q-quantile by linear interpolation, as Prometheus has it: NaN sorts first; NaN of no values,

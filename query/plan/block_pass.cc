@@ -4,6 +4,7 @@
 #include "proto/gotext/duration.h"
 #include "proto/gotext/number.h"
 #include "query/plan/field_names.h"
+#include "query/plan/pair_numbers.h"
 #include "query/plan/pushdown_impl.h"
 
 namespace skald::query::plan {
@@ -13,8 +14,6 @@ using logql::LabelFilter;
 
 // Beyond this many distinct sets (trace ids, say) metadata is not a dictionary worth walking.
 constexpr std::size_t kMetadataSetsMax = 4096;
-// Distinct series of one block found by combining key columns; more than the rows cannot be.
-constexpr std::uint32_t kUnseen = 0xFFFFFFFF;
 
 base::Result<bool> convert(logql::Unwrap::Convert how, std::string_view text, double& out) {
   switch (how) {
@@ -214,7 +213,10 @@ struct BlockPass::Impl {
 
   base::Result<bool> apply_leaf(const LabelFilter& filter, Parsed parsed,
                                 store::Selection& selection) {
-    if (filter.kind == LabelFilter::Kind::kIp) return false;
+    // Rows with an error pass it, whatever their label.
+    if (filter.kind == LabelFilter::Kind::kIp &&
+        (plan.converts || !parses_cleanly(parsed) || block.may_have_metadata("__error__")))
+      return false;
     if (is_error_label(filter.label)) {
       if (filter.kind != LabelFilter::Kind::kString) return false;
       if (!parses_cleanly(parsed)) return false;
@@ -361,11 +363,11 @@ struct BlockPass::Impl {
 
   base::Status ungrouped(const store::Selection& selection, RowGroups& out) {
     SKALD_TRY_ASSIGN(const auto ids, block.streams());
-    std::vector<std::uint32_t> known(plan.streams.size(), kUnseen);
+    std::vector<std::uint32_t> known(plan.streams.size(), PairNumbers::kUnseen);
     out.ids.reserve(selection.count());
     selection.for_each([&](std::uint32_t row) {
       std::uint32_t& group = known[ids[row]];
-      if (group == kUnseen) {
+      if (group == PairNumbers::kUnseen) {
         group = static_cast<std::uint32_t>(out.labels.size());
         out.labels.push_back(plan.streams[ids[row]].labels);
       }
@@ -388,25 +390,7 @@ void add_pair(std::vector<model::Labels::Pair>& labels, const std::string& name,
   if (value) labels.emplace_back(name, *value);
 }
 
-// Numbers for pairs of (group so far, key), given out as they are met. A table while that is small,
-// which it nearly always is.
-class PairNumbers {
- public:
-  PairNumbers(std::size_t groups, std::size_t keys) : keys_(keys) {
-    if (groups <= kTableMax / keys) table_.assign(groups * keys, kUnseen);
-  }
-  // kUnseen: new, to be set.
-  std::uint32_t& at(std::uint32_t group, std::uint32_t key) {
-    if (!table_.empty()) return table_[group * keys_ + key];
-    return known_.try_emplace((std::uint64_t{group} << 32) | key, kUnseen).first->second;
-  }
-
- private:
-  static constexpr std::size_t kTableMax = 1U << 16;
-  std::size_t keys_;
-  std::vector<std::uint32_t> table_;
-  std::unordered_map<std::uint64_t, std::uint32_t> known_;
-};
+constexpr std::size_t kFewKeys = 16;
 
 // Refines the groups of rows so far by one more key: rows stay together that have equal keys.
 void refine(const std::string& name, const std::vector<std::optional<std::string>>& values,
@@ -415,12 +399,20 @@ void refine(const std::string& name, const std::vector<std::optional<std::string
     for (auto& labels : groups.labels) add_pair(labels, name, values.front());
     return;
   }
+  if (groups.ids.empty() && values.size() <= kFewKeys) {
+    // Keys that no row has make series without samples, which are none.
+    const auto before = std::move(groups.labels.front());
+    groups.labels.assign(values.size(), before);
+    for (std::size_t k = 0; k < values.size(); ++k) add_pair(groups.labels[k], name, values[k]);
+    groups.ids = std::move(key_ids);
+    return;
+  }
   PairNumbers numbers(groups.labels.size(), values.size());
   std::vector<std::vector<model::Labels::Pair>> labels;
   for (std::size_t i = 0; i < key_ids.size(); ++i) {
     const std::uint32_t before = groups.ids.empty() ? 0 : groups.ids[i];
     std::uint32_t& number = numbers.at(before, key_ids[i]);
-    if (number == kUnseen) {
+    if (number == PairNumbers::kUnseen) {
       number = static_cast<std::uint32_t>(labels.size());
       labels.push_back(groups.labels[before]);
       add_pair(labels.back(), name, values[key_ids[i]]);

@@ -19,31 +19,38 @@ bool is_odd_key(std::string_view key) {
          });
 }
 
-}  // namespace
-
-std::optional<std::string> json_label_name(const store::Field& field) {
-  std::string name;
+// json_label_name() into a string that is there already. False: no name.
+bool make_label_name(const store::Field& field, std::string& name) {
+  name.clear();
   for (const store::PathSegment& segment : field.path) {
-    if (segment.index >= 0) return std::string();
-    if (is_odd_key(segment.key)) return std::nullopt;
+    if (segment.index >= 0) return name.clear(), true;
+    if (is_odd_key(segment.key)) return false;
     if (!name.empty()) name += '_';
     for (const char c : segment.key) name += is_label_char(c) ? c : '_';
   }
   if (is_digit(name.front())) {
     // Nested keys that begin with a digit are treated in their own way by Loki.
-    if (field.path.size() > 1) return std::nullopt;
+    if (field.path.size() > 1) return false;
     name.insert(name.begin(), '_');
   }
+  return true;
+}
+
+}  // namespace
+
+std::optional<std::string> json_label_name(const store::Field& field) {
+  std::string name;
+  if (!make_label_name(field, name)) return std::nullopt;
   return name;
 }
 
 FieldLookup find_json_field(const store::Shape& shape, std::string_view label) {
   FieldLookup found;
   found.kind = FieldLookup::Kind::kAbsent;
+  std::string name;
   for (std::size_t i = 0; i < shape.fields.size(); ++i) {
-    const std::optional<std::string> name = json_label_name(shape.fields[i]);
-    if (!name || name->starts_with("__")) return {};
-    if (*name != label) continue;
+    if (!make_label_name(shape.fields[i], name) || name.starts_with("__")) return {};
+    if (name != label) continue;
     if (found.kind == FieldLookup::Kind::kField) return {};
     found = {FieldLookup::Kind::kField, i};
   }

@@ -44,6 +44,10 @@ std::optional<ValuePredicate::Interval> to_interval(Compare op, double v) {
 }  // namespace
 
 Leaf::Leaf(const LabelFilter& filter) : filter_(filter) {
+  if (filter.kind == LabelFilter::Kind::kIp) {
+    if (auto pattern = IpPattern::parse(filter.ip); pattern.ok()) ip_ = std::move(*pattern);
+    return;
+  }
   if (filter.kind != LabelFilter::Kind::kString) return;
   const model::Matcher::Op op = filter.matcher->op();
   if (op == model::Matcher::Op::kRegex || op == model::Matcher::Op::kNotRegex)
@@ -76,6 +80,9 @@ Verdict Leaf::judge(std::string_view value) const {
       if (!bytes.ok()) return Verdict::kError;
       return verdict(compare(filter_.compare, *bytes, filter_.bytes));
     }
+    case LabelFilter::Kind::kIp:
+      if (!ip_) return Verdict::kError;
+      return verdict(ip_->found_in(value) == (filter_.compare == logql::Compare::kEqual));
     default: return Verdict::kError;
   }
 }

@@ -8,6 +8,7 @@
 #include "proto/base/status.h"
 #include "query/logql/ast.h"
 #include "query/logql/regex.h"
+#include "query/plan/ip_match.h"
 #include "store/scan.h"
 
 namespace skald::query::plan {
@@ -20,7 +21,7 @@ class Leaf {
   explicit Leaf(const logql::LabelFilter& filter);  // borrowed; outlives the leaf
 
   const logql::LabelFilter& filter() const noexcept { return filter_; }
-  // On a value that is present. kIp is not judged here: kError.
+  // On a value that is present. A wrong ip() is not judged here: kError.
   Verdict judge(std::string_view value) const;
   // Why judge() said kError.
   base::Status error(std::string_view value) const;
@@ -34,6 +35,7 @@ class Leaf {
 
   const logql::LabelFilter& filter_;
   std::optional<std::vector<logql::TextTest>> tests_;  // instead of the regular expression
+  std::optional<IpPattern> ip_;                        // of kIp
 };
 
 // Loki changes U+FFFD in parsed values to a space; such values are not decided on columns.

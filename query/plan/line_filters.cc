@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "query/logql/regex.h"
+#include "query/plan/ip_match.h"
 #include "query/plan/pushdown.h"
 #include "query/plan/regex_literals.h"
 
@@ -89,7 +90,13 @@ base::Result<store::LineFilter> plan_one(const logql::LineFilter& filter, LineFi
   SKALD_TRY_ASSIGN(auto matcher, factory(filter));
   plan.matchers.push_back(matcher);
   out.matcher = matcher.get();
-  if (has_ip) return out;
+  if (has_ip) {
+    // Beside others ip() is a text like them.
+    const auto ip = IpPattern::parse(filter.alternatives.front().text);
+    if (filter.alternatives.size() == 1 && contains && ip.ok())
+      if (auto needles = ip->needles(); !needles.empty()) out.clauses.push_back(std::move(needles));
+    return out;
+  }
   bool first = true;
   for (const logql::LineText& text : filter.alternatives) {
     if (regex) {

@@ -23,9 +23,15 @@ bool is_plain_keep(const logql::KeepLabels& keep, const std::vector<std::string>
   });
 }
 
+template <typename Test>
+bool any_leaf(const logql::LabelFilter& filter, const Test& test) {
+  if (filter.left) return any_leaf(*filter.left, test) || any_leaf(*filter.right, test);
+  return test(filter.kind);
+}
+
 bool may_convert(const logql::LabelFilter& filter) {
-  if (filter.left) return may_convert(*filter.left) || may_convert(*filter.right);
-  return filter.kind != logql::LabelFilter::Kind::kString;
+  using Kind = logql::LabelFilter::Kind;
+  return any_leaf(filter, [](Kind kind) { return kind != Kind::kString && kind != Kind::kIp; });
 }
 
 void collect_names(const logql::LabelFilter& filter, std::vector<std::string>& names) {
@@ -48,8 +54,11 @@ Pushdown::Impl::Impl(const logql::Pipeline& pipeline, const LineFilterPlan& filt
     if (const auto* filter = std::get_if<logql::LabelFilterStage>(&stage))
       converts = converts || may_convert(*filter->filter);
   if (needs != nullptr && needs->unwrap != nullptr)
-    for (const auto& filter : needs->unwrap->post_filters)
-      converts = converts || may_convert(*filter);
+    for (const auto& filter : needs->unwrap->post_filters) {
+      // The unwrapping itself may set an error, which ip() lets pass.
+      using Kind = logql::LabelFilter::Kind;
+      converts = converts || any_leaf(*filter, [](Kind kind) { return kind != Kind::kString; });
+    }
   for (std::size_t i = 0; i < pipeline.size() && complete; ++i) add_stage(pipeline, i);
   if (needs == nullptr)
     complete = false;  // a log query shows all labels: lines are needed

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <unordered_map>
 
 #include "proto/base/check.h"
@@ -234,7 +235,8 @@ struct ValueIds {
   std::vector<std::uint32_t> ids;  // by row of the template; empty: all have values[0]
 };
 
-ValueIds to_value_ids(const TextColumn& column) {
+// Nothing: there are more than `values_max`.
+std::optional<ValueIds> to_value_ids(const TextColumn& column, std::size_t values_max) {
   ValueIds out;
   if (!column.ids.empty()) {
     out.values = column.entries;
@@ -245,6 +247,7 @@ ValueIds to_value_ids(const TextColumn& column) {
   for (const std::string_view value : column.entries) {
     const auto [it, is_new] = known.try_emplace(value, static_cast<std::uint32_t>(known.size()));
     if (is_new) out.values.push_back(value);
+    if (known.size() > values_max) return std::nullopt;
     out.ids.push_back(it->second);
   }
   return out;
@@ -254,18 +257,28 @@ ValueIds to_value_ids(const TextColumn& column) {
 // the row that showed it first. False: more than `sets_max`.
 bool combine_values(const std::vector<ValueIds>& variables, std::size_t rows, std::size_t sets_max,
                     std::vector<std::uint32_t>& ids, std::vector<std::uint32_t>& first_row) {
+  constexpr std::uint32_t kUnseen = 0xFFFFFFFF;
+  constexpr std::size_t kTableMax = 1U << 16;
   ids.assign(rows, 0);
   first_row.assign(1, 0);
   for (const ValueIds& variable : variables) {
     if (variable.ids.empty()) continue;
+    const std::size_t values = variable.values.size();
+    const bool small = first_row.size() <= kTableMax / values;
+    std::vector<std::uint32_t> table(small ? first_row.size() * values : 0, kUnseen);
     std::unordered_map<std::uint64_t, std::uint32_t> known;
     first_row.clear();
     for (std::uint32_t row = 0; row < rows; ++row) {
-      const std::uint64_t pair = (std::uint64_t{ids[row]} << 32) | variable.ids[row];
-      const auto [it, is_new] = known.try_emplace(pair, static_cast<std::uint32_t>(known.size()));
-      if (is_new) first_row.push_back(row);
+      std::uint32_t& number =
+          small ? table[ids[row] * values + variable.ids[row]]
+                : known.try_emplace((std::uint64_t{ids[row]} << 32) | variable.ids[row], kUnseen)
+                      .first->second;
+      if (number == kUnseen) {
+        number = static_cast<std::uint32_t>(first_row.size());
+        first_row.push_back(row);
+      }
       if (first_row.size() > sets_max) return false;
-      ids[row] = it->second;
+      ids[row] = number;
     }
   }
   return true;
@@ -287,7 +300,11 @@ base::Status TemplateReader::read_label_sets(std::size_t sets_max, MetadataSets&
     SKALD_TRY(read_values(t, Selection(rows, true), columns));
     std::vector<ValueIds> variables;
     variables.reserve(columns.size());
-    for (const TextColumn& column : columns) variables.push_back(to_value_ids(column));
+    for (const TextColumn& column : columns) {
+      std::optional<ValueIds> ids = to_value_ids(column, sets_max);
+      if (!ids) return too_many();
+      variables.push_back(std::move(*ids));
+    }
     std::vector<std::uint32_t> first_row;
     if (!combine_values(variables, rows, sets_max, set_of[t], first_row)) return too_many();
     if (out.sets.size() + first_row.size() > sets_max) return too_many();

@@ -43,11 +43,15 @@ std::vector<std::string> names_read(const ql::Pipeline& pipeline) {
   for (const ql::Stage& stage : pipeline) {
     if (const auto* s = std::get_if<ql::LabelFilterStage>(&stage)) add_names(*s->filter, out);
     if (const auto* s = std::get_if<ql::LabelFormat>(&stage))
-      for (const auto& item : s->items) out.push_back(item.value);
-    if (const auto* s = std::get_if<ql::LineFormat>(&stage))
-      for (std::size_t i = s->text.find("{{."); i != std::string::npos;
-           i = s->text.find("{{.", i + 1))
-        out.push_back(s->text.substr(i + 3, s->text.find("}}", i) - i - 3));
+      for (const auto& item : s->items) {
+        if (!item.rename) throw Undecided();
+        out.push_back(item.value);
+      }
+    if (const auto* s = std::get_if<ql::LineFormat>(&stage)) {
+      const auto names = plain_fields(s->text);
+      if (!names) throw Undecided();
+      out.insert(out.end(), names->begin(), names->end());
+    }
   }
   return out;
 }

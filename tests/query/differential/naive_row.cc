@@ -368,7 +368,22 @@ void NaiveRow::run_label_format(const query::logql::LabelFormat& stage) {
   }
 }
 
+std::optional<std::vector<std::string>> plain_fields(const std::string& text) {
+  std::vector<std::string> out;
+  for (std::size_t i = text.find("{{"); i != std::string::npos; i = text.find("{{", i + 1)) {
+    const std::size_t end = text.find("}}", i);
+    if (text[i + 2] != '.' || end == std::string::npos) return std::nullopt;
+    out.push_back(text.substr(i + 3, end - i - 3));
+    if (out.back().find(' ') != std::string::npos) return std::nullopt;
+  }
+  return out;
+}
+
 void NaiveRow::run_line_format(const query::logql::LineFormat& stage) {
+  if (!plain_fields(stage.text)) {
+    undecided_ = true;
+    return;
+  }
   std::string out;
   for (std::size_t i = 0; i < stage.text.size();) {
     if (stage.text.compare(i, 3, "{{.") != 0) {
@@ -376,10 +391,6 @@ void NaiveRow::run_line_format(const query::logql::LineFormat& stage) {
       continue;
     }
     const std::size_t end = stage.text.find("}}", i);
-    if (end == std::string::npos) {
-      undecided_ = true;
-      return;
-    }
     out += get(stage.text.substr(i + 3, end - i - 3)).value_or("");
     i = end + 2;
   }

@@ -76,4 +76,7 @@ class NaiveRow {
   bool undecided_ = false;
 };
 
+// The labels of a template that has nothing else in braces; null: it has.
+std::optional<std::vector<std::string>> plain_fields(const std::string& text);
+
 }  // namespace skald::tests

@@ -125,7 +125,7 @@ const Strings& labels() {
   static const Strings kLabels{
       "level",  "status", "duration", "user", "event", "pool_size", "pool_tag", "level_extracted",
       "pod",    "a_b",    "tag",      "u",    "d",     "_1st",      "trace_id", "detected_level",
-      "absent", "job"};
+      "absent", "job",    "x",        "t",    "first"};
   return kLabels;
 }
 
@@ -141,10 +141,13 @@ std::string label_condition(Random& random, int depth = 0) {
   static const Strings kTexts{"info", "error", "500",  "200", "request",    "p1",
                               "",     "api",   ".+",   "e.*", "alpha|beta", "true",
                               "null", "x y",   "7.50", "x"};
-  switch (random.below(5)) {
+  switch (random.below(12)) {
+    case 11: return label + (random.chance(70) ? "=" : "!=") + "ip(\"10.0.0.0/8\")";
     case 0: return label + random.pick(kNumberOps) + std::to_string(random.below(400));
-    case 1: return label + random.pick(kNumberOps) + (random.chance(50) ? "1s" : "2KB");
-    case 2: return random.chance(70) ? "__error__=\"\"" : "__error__!=\"\"";
+    case 1:
+    case 2: return label + random.pick(kNumberOps) + (random.chance(50) ? "1s" : "2KB");
+    case 3:
+    case 4: return random.chance(70) ? "__error__=\"\"" : "__error__!=\"\"";
     default: return label + random.pick(kTextOps) + quoted(random.pick(kTexts));
   }
 }
@@ -171,15 +174,24 @@ std::string pipeline(Random& random) {
   }
   for (std::uint32_t n = random.below(3); n > 0; --n) out += " | " + label_condition(random);
   if (random.chance(20)) out += line_filter(random);
-  if (random.chance(15)) {
-    static const Strings kRest{" | drop __error__, __error_details__",
-                               " | drop level",
-                               " | keep status, level",
-                               " | label_format x=status",
-                               " | line_format \"{{.status}} {{.user}}\"",
-                               " | drop user=\"alpha\""};
+  if (random.chance(20)) {
+    static const Strings kRest{
+        " | drop __error__, __error_details__",
+        " | drop level",
+        " | keep status, level",
+        " | label_format x=status",
+        " | line_format \"{{.status}} {{.user}}\"",
+        " | line_format `{{.event}}` |~ \"req|^$\"",
+        " | line_format `{{.user}} {{.absent}}` | regexp `(?P<first>\\w+) `",
+        " | line_format `{{.pool_tag | trunc 3}}{{__line__}}` |= \"q\"",
+        " | line_format `{{if eq .status \"500\"}}{{slice .user 9}}{{end}}5` |= \"5\"",
+        " | label_format x=`{{.event}}-{{.status}}`, y=user",
+        " | label_format level=`{{.level | ToUpper}}{{.level_extracted}}`",
+        " | label_format user=event, t=`{{__timestamp__ | unixEpoch}}`",
+        " | keep event, level_extracted, user, pool_tag | drop pod",
+        " | drop user=\"alpha\""};
     out += random.pick(kRest);
-    if (random.chance(50)) out += " | " + label_condition(random);
+    if (random.chance(30)) out += " | " + label_condition(random);
   }
   return out;
 }

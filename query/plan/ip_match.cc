@@ -1,8 +1,8 @@
-#include "query/exec/ip_match.h"
+#include "query/plan/ip_match.h"
 
 #include <vector>
 
-namespace skald::query {
+namespace skald::query::plan {
 namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -182,4 +182,24 @@ bool IpPattern::found_in(std::string_view text) const {
   return false;
 }
 
-}  // namespace skald::query
+// Addresses are written without leading zeros, so that equal numbers are equal text.
+std::vector<std::string> IpPattern::needles() const {
+  constexpr unsigned kAlternativesMax = 16;
+  if (!low_.v4) return {};
+  std::string same;
+  std::size_t part = 0;
+  const auto number = [](unsigned value, std::size_t of_part) {
+    return std::to_string(value) + (of_part < 3 ? "." : "");
+  };
+  for (; part < 4 && low_.bytes[part] == high_.bytes[part]; ++part)
+    same += number(low_.bytes[part], part);
+  std::vector<std::string> out;
+  if (part < 4 && high_.bytes[part] - low_.bytes[part] < static_cast<int>(kAlternativesMax))
+    for (unsigned value = low_.bytes[part]; value <= high_.bytes[part]; ++value)
+      out.push_back(same + number(value, part));
+  else if (!same.empty())
+    out.push_back(same);
+  return out;
+}
+
+}  // namespace skald::query::plan

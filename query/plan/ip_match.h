@@ -7,10 +7,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "proto/base/status.h"
 
-namespace skald::query {
+namespace skald::query::plan {
 
 struct IpAddress {
   bool v4 = false;
@@ -30,10 +31,12 @@ class IpPattern {
   static base::Result<IpPattern> parse(std::string_view text);
   bool matches(const IpAddress& address) const;
   bool found_in(std::string_view text) const;
+  // Pieces of text; where it is found, there is one of them. Empty: none are known.
+  std::vector<std::string> needles() const;
 
  private:
   IpAddress low_, high_;  // inclusive
   bool single_ = false;   // then the zone counts too
 };
 
-}  // namespace skald::query
+}  // namespace skald::query::plan
