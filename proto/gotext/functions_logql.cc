@@ -1,6 +1,7 @@
 // line_format and label_format.
 #include "proto/gotext/duration.h"
 #include "proto/gotext/function_util.h"
+#include "proto/gotext/limits.h"
 #include "proto/gotext/number.h"
 #include "proto/gotext/quote.h"
 #include "proto/gotext/regex.h"
@@ -88,6 +89,7 @@ FunctionTable make_table() {
   add_deprecated_strings(t);
   add_logql_sprig(t);
   t["count"] = {{P::kString, P::kString}, false, count};
+  t["count"].steps = kRegexSteps;
   t["urldecode"] = {{P::kString}, false, url_decode};
   t["urlencode"] = string_function(query_escape);
   t["bytes"] = {{P::kString}, false, convert_bytes};

@@ -473,11 +473,13 @@ void add_deprecated_strings(FunctionTable& t) {
     return string_of(s.ends_with(end) ? s.substr(0, s.size() - end.size()) : s);
   });
   for (const bool literal : {false, true}) {
-    t[literal ? "regexReplaceAllLiteral" : "regexReplaceAll"] = {
+    Function& function = t[literal ? "regexReplaceAllLiteral" : "regexReplaceAll"];
+    function = {
         {P::kString, P::kString, P::kString}, false, [literal](const Call& c) -> Result<Value> {
           SKALD_TRY_ASSIGN(const RegexPtr regex, compile_regex(text_arg(c, 0)));
           return as_value(regex_replace_all(*regex, text_arg(c, 1), text_arg(c, 2), literal));
         }};
+    function.steps = kRegexSteps;
   }
 }
 

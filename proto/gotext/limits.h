@@ -28,10 +28,13 @@ constexpr std::uint64_t kStepsPerCheck = 1024;
 constexpr std::uint64_t kMemoryPerAsk = 16U << 10;
 // Width and precision in printf; Go's own limit.
 constexpr int kFormatWidthMax = 1'000'000;
-// Compiled regular expressions kept for functions such as regexReplaceAll, per process.
-constexpr std::size_t kRegexCacheMax = 1000;
-// Memory of one compiled expression.
-constexpr std::int64_t kRegexMemoryMax = 8LL << 20;
+// Compiled regular expressions kept for functions such as regexReplaceAll, per process: as many as
+// templates have, not as many as lines bring (a pattern may be made of the line).
+constexpr std::size_t kRegexCacheMax = 40;
+// Memory of one compiled expression: a few milliseconds of compiling.
+constexpr std::int64_t kRegexMemoryMax = 1LL << 20;
+// A call may have to compile.
+constexpr std::uint64_t kRegexSteps = kStepsPerCheck;
 // JSON nesting for fromJson; encoding/json's own limit is 10000.
 constexpr int kJsonDepthMax = 500;
 // Entries of a zone file's tables; the largest real zone has 250 transitions.

@@ -396,8 +396,8 @@ NumberError read_int(std::string_view text, int base, int bits, std::int64_t& ou
   const bool negative = text[0] == '-';
   if (negative || text[0] == '+') text.remove_prefix(1);
   std::uint64_t magnitude = 0;
-  // Every error but one of range is final; a range error may still be the sign's to tell.
-  const NumberError error = read_uint(text, base, 64, magnitude);
+  // As Go: what is behind the digit that is one too many is not looked at.
+  const NumberError error = read_uint(text, base, bits, magnitude);
   if (error == NumberError::kSyntax) return error;
   const std::uint64_t cutoff = std::uint64_t{1} << (bits - 1);
   if (error == NumberError::kRange || magnitude >= cutoff + (negative ? 1 : 0)) {

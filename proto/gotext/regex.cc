@@ -86,9 +86,10 @@ bool reference(std::string_view text, std::string_view& name, std::size_t& size)
   return true;
 }
 
+// Ends early once `out` is longer than kFunctionOutputMax.
 void expand(std::string& out, std::string_view to, const re2::RE2& regex,
             const std::vector<re2::StringPiece>& groups) {
-  while (true) {
+  while (out.size() <= kFunctionOutputMax) {
     const auto dollar = to.find('$');
     out += to.substr(0, dollar);
     if (dollar == std::string_view::npos) return;

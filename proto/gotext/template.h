@@ -57,6 +57,8 @@ struct Function {
   // What it takes per byte of its text arguments beside a text that it returns: at work, or for the
   // parts of a list or object that it returns.
   std::uint32_t memory_per_byte = 0;
+  // Steps of work (kStepsPerCheck) of each call beside those of its text arguments.
+  std::uint64_t steps = 0;
 };
 // Outlives every template parsed with it. An entry replaces the builtin of that name.
 using FunctionTable = std::map<std::string, Function, std::less<>>;

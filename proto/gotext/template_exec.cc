@@ -513,7 +513,7 @@ class Executor {
     }
     std::uint64_t texts = 0;
     for (const Value& value : values) texts += value.as_string().size();
-    if (!work(texts / kBytesPerStep)) return false;
+    if (!work(function.steps + texts / kBytesPerStep)) return false;
     const std::uint64_t memory = texts * function.memory_per_byte;
     if (memory > 0 && !take(memory)) return false;
     auto result = function.body({values, options_.context});

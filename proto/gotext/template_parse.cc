@@ -2,6 +2,7 @@
 #include <cmath>
 #include <set>
 
+#include "proto/base/utf8.h"
 #include "proto/gotext/limits.h"
 #include "proto/gotext/number.h"
 #include "proto/gotext/quote.h"
@@ -335,7 +336,9 @@ class Parser {
   }
 
   std::string unquote(const Token& token) {
-    auto value = model::go_unquote(token.text);
+    // Go reads characters between double quotes, and bytes between back quotes.
+    auto value = model::go_unquote(token.type == Tok::kString ? base::to_valid_utf8(token.text)
+                                                              : std::string(token.text));
     if (!value.ok()) {
       fail("invalid syntax");
       return {};

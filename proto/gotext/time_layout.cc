@@ -186,8 +186,7 @@ void append_offset(std::string& out, Element e, std::int32_t offset) {
 void append_fraction(std::string& out, std::int32_t ns, int digits, bool trim, char separator) {
   std::string text;
   append_padded(text, ns, 9);
-  text.resize(static_cast<std::size_t>(std::min(digits, 9)));
-  for (int i = 9; i < digits; ++i) text += '0';
+  text.resize(static_cast<std::size_t>(std::min(digits, 9)));  // however many are asked for
   if (trim) {
     const auto last = text.find_last_not_of('0');
     if (last == std::string::npos) return;
@@ -542,16 +541,20 @@ class TimeParser {
     return nanoseconds(end);
   }
 
-  // The separator and digits in the first `size` bytes; digits past the ninth are dropped.
+  // The separator and digits in the first `size` bytes; digits past the ninth are dropped. Go reads
+  // them as an integer, which may have a sign.
   bool nanoseconds(std::size_t size) {
     const std::string_view text = value_.substr(0, size);
     value_.remove_prefix(size);
     if (text[0] != '.' && text[0] != ',') return false;
     nanosecond_ = 0;
+    const bool negative = text.size() > 1 && text[1] == '-';
     for (std::size_t i = 1; i < 10; ++i) {
+      if (i == 1 && text.size() > 1 && (negative || text[1] == '+')) continue;
       if (i < text.size() && !is_digit(text, i)) return false;
       nanosecond_ = nanosecond_ * 10 + (i < text.size() ? text[i] - '0' : 0);
     }
+    if (negative && nanosecond_ > 0) range_ = "fractional second";
     return true;
   }
 

@@ -108,5 +108,25 @@ TEST(TemplateBounds, TheHostIsAskedBetweenCallsThatReadLongTexts) {
   EXPECT_GE(host.checks, 11U);
 }
 
+TEST(TemplateBounds, TheHostIsAskedAtEachCallThatMayCompileAnExpression) {
+  CountingHost host;
+  EXPECT_TRUE(
+      executed(R"({{ range 10 }}{{ regexReplaceAll "x" "y" "z" }}{{ count "a" "b" }}{{ end }})",
+               &host)
+          .ok());
+  EXPECT_GE(host.checks, 20U);
+}
+
+TEST(TemplateBounds, AReplacementThatRepeatsItsGroupEndsEarly) {
+  const std::string text =
+      R"x({{ regexReplaceAll "(.*)" (repeat 10000 "x") (repeat 20000 "$1") }})x";
+  EXPECT_EQ(executed(text).code(), base::Code::kResourceExhausted);
+}
+
+TEST(TemplateBounds, AnExpressionThatIsTooLargeIsRefused) {
+  EXPECT_EQ(executed(R"({{ regexReplaceAll "\\pL{500}" "y" "z" }})").code(),
+            base::Code::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace skald::gotext
