@@ -2,6 +2,8 @@
 
 #include <re2/re2.h>
 
+#include <algorithm>
+
 #include "proto/gotext/number.h"
 #include "query/exec/limits.h"
 #include "query/exec/range_query.h"
@@ -17,10 +19,16 @@ base::Status no_literal() {
       "unexpected expr type (*syntax.LiteralExpr) for Evaluator type (*logql.DefaultEvaluator) ");
 }
 
+// Sorted by labels, as Loki's frontend gets it: this order, which nothing above changes, decides
+// among equal values.
 base::Result<StepMatrix> run_leaf(const Evaluation& evaluation, const logql::RangeAggregation& expr,
                                   const logql::Grouping* outer) {
-  return run_range(evaluation.store,
-                   {evaluation.context, expr, evaluation.steps, outer, evaluation.result});
+  SKALD_TRY_ASSIGN(StepMatrix out,
+                   run_range(evaluation.store, {evaluation.context, expr, evaluation.steps, outer,
+                                                evaluation.result}));
+  std::stable_sort(out.begin(), out.end(),
+                   [](const StepSeries& a, const StepSeries& b) { return a.labels < b.labels; });
+  return out;
 }
 
 // Whether the grouping of this sum may already be done on the samples (Loki's rule).

@@ -196,8 +196,6 @@ base::Result<StepMatrix> aggregate(const Evaluation& evaluation,
                                    bool joined) {
   const Steps& steps = evaluation.steps;
   SKALD_TRY(evaluation.context.check());
-  std::stable_sort(input.begin(), input.end(),
-                   [](const StepSeries& a, const StepSeries& b) { return a.labels < b.labels; });
   SKALD_TRY_ASSIGN(const std::vector<Group> groups,
                    make_groups(evaluation.context, input, expr.grouping, joined));
   switch (expr.op) {

@@ -105,6 +105,9 @@ TEST_F(SeriesRules, AmongEqualValuesTheHeapDecides) {
             "{job=\"b\", pod=\"5\"} 1@1\n{job=\"b\", pod=\"6\"} 2@1\n");
   EXPECT_EQ(ask("topk(2, " + all + ")", false),
             "{job=\"b\", pod=\"5\"} 1@1\n{job=\"b\", pod=\"6\"} 2@1\n");
+  // They come in the order of the labels that they had in the store.
+  EXPECT_EQ(ask("bottomk(1, label_replace(" + all + ", \"pod\", \"9\", \"pod\", \"4\"))", true),
+            "{job=\"b\", pod=\"9\"} 1@1\n");
   EXPECT_EQ(ask("sort_desc(topk(2, " + all + "))", true),
             "{job=\"b\", pod=\"6\"} 2@1\n{job=\"b\", pod=\"5\"} 1@1\n");
 }
