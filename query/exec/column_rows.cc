@@ -47,6 +47,29 @@ Kind kind_of(const logql::Stage& stage, bool stored_line) {
   return stored_line ? Kind::kNotForColumns : Kind::kLabels;
 }
 
+// Whether the template may look at the labels as a whole, not only at those it names: behind a dot
+// that is alone, or by a variable. Says so of some that do not.
+bool sees_all_labels(std::string_view text) {
+  for (std::size_t at = text.find("{{"); at != std::string_view::npos; at = text.find("{{", at)) {
+    const std::size_t end = std::min(text.find("}}", at), text.size());
+    for (; at < end; ++at) {
+      const char next = at + 1 < end ? text[at + 1] : ' ';
+      const bool name = (next >= 'a' && next <= 'z') || (next >= 'A' && next <= 'Z') || next == '_';
+      if (text[at] == '$' || (text[at] == '.' && !name)) return true;
+    }
+  }
+  return false;
+}
+
+bool sees_all_labels(const logql::Stage& stage) {
+  if (const auto* format = std::get_if<logql::LineFormat>(&stage))
+    return sees_all_labels(format->text);
+  const auto* format = std::get_if<logql::LabelFormat>(&stage);
+  return format != nullptr &&
+         std::any_of(format->items.begin(), format->items.end(),
+                     [](const auto& item) { return !item.rename && sees_all_labels(item.value); });
+}
+
 // A `| keep` of names behind `| json`, when nothing looks at other labels before it and no other
 // parser behind it, to which it matters what the first one has seen. Null: none.
 const logql::KeepLabels* keep_of(const logql::Pipeline& left) {
@@ -106,6 +129,21 @@ base::Result<std::unique_ptr<ColumnRows>> ColumnRows::create(const logql::Pipeli
   }
   if (!parsed) return std::unique_ptr<ColumnRows>();
   return out;
+}
+
+base::Result<std::unique_ptr<ColumnRows>> ColumnRows::create_filter(const logql::Pipeline& left,
+                                                                    const Hints& hints) {
+  if (std::any_of(left.begin(), left.end(),
+                  [](const logql::Stage& stage) { return sees_all_labels(stage); }))
+    return std::unique_ptr<ColumnRows>();
+  return create(left, hints, {});
+}
+
+Hints ColumnRows::filter_hints(const Stages& stages) {
+  Hints::MetricNeeds needs;
+  for (const auto& stage : stages) stage->required_labels(needs.required);
+  needs.none = true;  // no labels are shown
+  return Hints::for_metric(needs, stages);
 }
 
 // Rows while they are divided.

@@ -3,7 +3,8 @@
 // find there comes from columns, and rows that would find the same go through it once.
 //
 // For metric queries in which `| json` alone looks at the stored line, and asks for few labels of
-// it; a line_format may make another line of them. The stages are those of the row engine, so the
+// it; a line_format may make another line of them. A log query shows all labels, but asks for few
+// where it drops rows. The stages are those of the row engine, so the
 // answers are its answers; what they might find in the line after all (the text of an error, a
 // template that failed) sends the row to the row engine.
 
@@ -24,6 +25,10 @@ class ColumnRows {
   static base::Result<std::unique_ptr<ColumnRows>> create(const logql::Pipeline& left,
                                                           const Hints& hints,
                                                           const std::vector<std::string>& read);
+  // For a log query: with the hints of filter_hints() it tells which rows its stages drop.
+  static base::Result<std::unique_ptr<ColumnRows>> create_filter(const logql::Pipeline& left,
+                                                                 const Hints& hints);
+  static Hints filter_hints(const Stages& stages);
   ~ColumnRows();
 
   struct Column {

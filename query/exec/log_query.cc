@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 
+#include "query/exec/column_rows.h"
 #include "query/exec/held_bytes.h"
 #include "query/exec/limits.h"
 #include "query/exec/metered_block.h"
@@ -79,17 +80,30 @@ model::Labels to_labels(const std::vector<LabelView>& views) {
   return model::Labels::from_result(std::move(pairs));
 }
 
+// Tells of rows that the stages drop, without their lines.
+struct ColumnFilter {
+  Hints hints;
+  std::unique_ptr<ColumnRows> columns;  // null: not for this pipeline
+};
+// Columns are asked about a block's rows once fewer than one of so many is kept.
+constexpr std::size_t kFilterShare = 16;
+
 class LogVisitor final : public store::BlockVisitor {
  public:
-  LogVisitor(const ReadyPipeline& pipeline, const Hints& hints, QueryContext& context,
-             std::span<const store::StreamInfo> streams, Best& best, unsigned workers)
+  LogVisitor(const ReadyPipeline& pipeline, const Hints& hints, const ColumnFilter& filter,
+             QueryContext& context, std::span<const store::StreamInfo> streams, Best& best,
+             unsigned workers)
       : pipeline_(pipeline),
+        filter_(filter),
         context_(context),
         streams_(streams),
         best_(best),
         pushdown_(pipeline.order, pipeline.filters, nullptr, streams),
         forward_(context.request.direction == model::Direction::kForward) {
-    for (unsigned i = 0; i < workers; ++i) rows_.push_back(std::make_unique<Row>(hints, &context));
+    for (unsigned i = 0; i < workers; ++i) {
+      rows_.push_back(std::make_unique<Row>(hints, &context));
+      filter_rows_.push_back(std::make_unique<Row>(filter.hints, &context));
+    }
   }
 
   bool wants(model::TimestampNs min_ns, model::TimestampNs max_ns) override {
@@ -113,23 +127,62 @@ class LogVisitor final : public store::BlockVisitor {
     const std::size_t most =
         std::clamp<std::size_t>(context_.request.limit, kFirstBatchRows, kBatchRows);
     std::size_t batch = kFirstBatchRows;
+    bool filtered = filter_.columns == nullptr;
     for (std::size_t from = 0; from < order.size();) {
       if (!best_.wants(times[order[from]])) return {};
       SKALD_TRY(context_.check());
       store::Selection part(block.rows());
       const std::size_t end = std::min(order.size(), from + batch);
       for (std::size_t i = from; i < end; ++i) part.set(order[i]);
-      SKALD_TRY_ASSIGN(const std::uint64_t bytes, rows(block, part, *rows_[worker]));
-      batch = std::min(most, batch_after(end - from, bytes));
+      SKALD_TRY_ASSIGN(const Batch done, rows(block, part, *rows_[worker]));
+      batch = std::min(most, batch_after(end - from, done.bytes));
       from = end;
+      // Where lines are read for nothing, columns are asked about the rest of them.
+      if (filtered || done.kept > done.rows / kFilterShare) continue;
+      filtered = true;
+      SKALD_TRY(drop_by_columns(block, from, order, *filter_rows_[worker]));
     }
     return {};
   }
 
  private:
-  // The bytes of the lines.
-  base::Result<std::uint64_t> rows(store::Block& block, const store::Selection& selection,
-                                   Row& row) {
+  struct Batch {
+    std::size_t rows = 0, kept = 0;
+    std::uint64_t bytes = 0;  // of the lines
+  };
+
+  // Takes the rows out of order[from, end) that the stages drop, as far as columns tell.
+  base::Status drop_by_columns(store::Block& block, std::size_t from,
+                               std::vector<std::uint32_t>& order, Row& row) const {
+    if (order.size() - from < kFirstBatchRows) return {};
+    store::Selection rest(block.rows());
+    for (std::size_t i = from; i < order.size(); ++i) rest.set(order[i]);
+    SKALD_TRY_ASSIGN(const auto groups, filter_.columns->divide(block, rest));
+    if (!groups) return {};
+    SKALD_TRY_ASSIGN(const auto times, block.timestamps());
+    SKALD_TRY_ASSIGN(const auto streams, block.streams());
+    std::vector<bool> dropped;
+    for (std::size_t g = 0; g < groups->first.size(); ++g) {
+      if (g % kRowsPerCheck == kRowsPerCheck - 1) SKALD_TRY(context_.check());
+      const std::uint32_t first = groups->first[g].row;
+      dropped.push_back(filter_.columns->run(*groups, g, times[first],
+                                             streams_[streams[first]].labels,
+                                             row) == ColumnRows::Outcome::kDropped);
+      if (row.stopped()) SKALD_TRY(context_.check());
+    }
+    std::size_t i = 0;
+    store::Selection out(block.rows());
+    rest.for_each([&](std::uint32_t r) {
+      if (dropped[groups->ids[i++]]) out.set(r);
+    });
+    context_.lines += out.count();
+    order.erase(std::remove_if(order.begin() + static_cast<std::ptrdiff_t>(from), order.end(),
+                               [&](std::uint32_t r) { return out.test(r); }),
+                order.end());
+    return {};
+  }
+
+  base::Result<Batch> rows(store::Block& block, const store::Selection& selection, Row& row) {
     SKALD_TRY_ASSIGN(const auto times, block.timestamps());
     SKALD_TRY_ASSIGN(const auto streams, block.streams());
     SKALD_TRY_ASSIGN(const auto ranks, block.ranks());
@@ -137,28 +190,28 @@ class LogVisitor final : public store::BlockVisitor {
     SKALD_TRY(block.read_lines(selection, lines));
     std::vector<model::Labels> metadata;
     if (block.has_metadata()) SKALD_TRY(block.read_metadata(selection, metadata));
-    std::size_t i = 0;
-    std::uint64_t bytes = 0;
+    Batch out;
     base::Status status;
     selection.for_each([&](std::uint32_t r) {
-      const std::size_t index = i++;
+      const std::size_t index = out.rows++;
       if (index % kRowsPerCheck == kRowsPerCheck - 1 && status.ok()) status = context_.check();
       if (!status.ok()) return;
       const std::string_view line = lines.at(index);
-      bytes += line.size();
+      out.bytes += line.size();
       row.start(times[r], line, streams_[streams[r]].labels,
                 metadata.empty() ? nullptr : &metadata[index]);
       if (!run_stages(pipeline_.stages, row)) {
         if (row.stopped()) status = context_.check();
         return;
       }
-      ++context_.lines_kept;
+      ++out.kept;
       take(row, {times[r], streams[r], ranks.empty() ? 0 : ranks[r], block.sequence(), r});
     });
-    context_.lines += i;
-    context_.line_bytes += bytes;
+    context_.lines += out.rows;
+    context_.lines_kept += out.kept;
+    context_.line_bytes += out.bytes;
     SKALD_TRY(status);
-    return bytes;
+    return out;
   }
 
   void take(const Row& row, const Place& place) {
@@ -182,12 +235,13 @@ class LogVisitor final : public store::BlockVisitor {
   }
 
   const ReadyPipeline& pipeline_;
+  const ColumnFilter& filter_;
   QueryContext& context_;
   std::span<const store::StreamInfo> streams_;
   Best& best_;
   const plan::Pushdown pushdown_;
   const bool forward_;
-  std::vector<std::unique_ptr<Row>> rows_;
+  std::vector<std::unique_ptr<Row>> rows_, filter_rows_;
 };
 
 // At most one entry per interval, counted from the last one given.
@@ -209,6 +263,8 @@ base::Status run_log_query(store::Store& store, QueryContext& context,
   const QueryRequest& request = context.request;
   SKALD_TRY_ASSIGN(const ReadyPipeline pipeline, make_ready(selector.pipeline));
   const Hints hints = Hints::for_log(pipeline.stages);
+  ColumnFilter filter{ColumnRows::filter_hints(pipeline.stages), nullptr};
+  SKALD_TRY_ASSIGN(filter.columns, ColumnRows::create_filter(pipeline.left, filter.hints));
   SKALD_TRY_ASSIGN(
       const auto scan,
       open_scan(store, context, selector, {request.start_ns, request.end_ns}, pipeline.filters));
@@ -216,7 +272,7 @@ base::Status run_log_query(store::Store& store, QueryContext& context,
   const bool all = request.interval_ns > 0;
   Best best(all ? SIZE_MAX : request.limit, request.direction == model::Direction::kForward,
             context);
-  LogVisitor visitor(pipeline, hints, context, scan->streams(), best, options.workers);
+  LogVisitor visitor(pipeline, hints, filter, context, scan->streams(), best, options.workers);
   SKALD_TRY(scan->run(visitor, options));
   SKALD_TRY(context.check());
   take_stats(*scan, result);

@@ -26,6 +26,7 @@ constexpr std::size_t kEntries = 1500;
 constexpr std::size_t kKindBytes = 7;  // of "matrix" and its newline: an empty answer
 // New entries every so many queries; every second time some lines are broken.
 constexpr int kQueriesPerRound = 250;
+constexpr int kRoundsPerLongBlocks = 4;
 
 class StoreUnderTest {
  public:
@@ -189,7 +190,8 @@ struct Counts {
 class Round {
  public:
   Round(Random& random, int number)
-      : entries_(random_entries(random, {kEntries, kStart, 60, number % 2 == 0 ? 0U : 3U})),
+      : entries_(random_entries(random, {kEntries, kStart, 60, number % 2 == 0 ? 0U : 3U,
+                                         number % kRoundsPerLongBlocks == 1})),
         rows_("rows", entries_, 0),
         columns_("columns", entries_, entries_.size()),
         both_("both", entries_, entries_.size() / 2) {

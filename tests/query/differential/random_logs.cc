@@ -69,6 +69,16 @@ std::string json_line(Random& random, std::uint32_t broken_percent) {
   return line;
 }
 
+// A line of the one shape.
+std::string plain_line(Random& random) {
+  std::string line = random.chance(50) ? R"({"event": "request")" : R"({"event": "query")";
+  line += ", \"status\": " + std::to_string(200 + 100 * random.below(4));
+  line += ", \"duration\": " + std::to_string(random.below(300)) + "." +
+          std::to_string(random.below(10));
+  line += ", \"user\": \"" + random.pick(words()) + "\"";
+  return line + ", \"pool\": {\"size\": " + std::to_string(random.below(30)) + "}}";
+}
+
 std::string random_line(Random& random, std::uint32_t broken_percent) {
   switch (random.below(10)) {
     case 0: {
@@ -125,7 +135,7 @@ const Strings& labels() {
   static const Strings kLabels{
       "level",  "status", "duration", "user", "event", "pool_size", "pool_tag", "level_extracted",
       "pod",    "a_b",    "tag",      "u",    "d",     "_1st",      "trace_id", "detected_level",
-      "absent", "job",    "x",        "t",    "first"};
+      "absent", "job"};
   return kLabels;
 }
 
@@ -185,7 +195,7 @@ std::string pipeline(Random& random) {
         " | line_format `{{.user}} {{.absent}}` | regexp `(?P<first>\\w+) `",
         " | line_format `{{.pool_tag | trunc 3}}{{__line__}}` |= \"q\"",
         " | line_format `{{if eq .status \"500\"}}{{slice .user 9}}{{end}}5` |= \"5\"",
-        " | label_format x=`{{.event}}-{{.status}}`, y=user",
+        " | label_format x=`{{.event}}-{{.status}}`, y=user | x!=`query-200`",
         " | label_format level=`{{.level | ToUpper}}{{.level_extracted}}`",
         " | label_format user=event, t=`{{__timestamp__ | unixEpoch}}`",
         " | keep event, level_extracted, user, pool_tag | drop pod",
@@ -201,6 +211,18 @@ std::string grouping(Random& random) {
   for (std::uint32_t n = random.below(3), i = 0; i < n; ++i)
     out += (i > 0 ? "," : "") + random.pick(labels());
   return out + ")";
+}
+
+// Of a long block few rows are left, by what only templates can tell.
+std::string rare_lines(Random& random) {
+  static const Strings kNeedles{"query-500-alpha", "-300-42", "-\\d00-(beta|10[.])", "st-400-e"};
+  std::string out = " | json";
+  if (random.chance(50)) out += " | " + label_condition(random);
+  if (random.chance(50))
+    return out + " | line_format `{{.event}}-{{.status}}-{{.user}}` |~ " +
+           quoted(random.pick(kNeedles));
+  return out + " | label_format x=`{{.event}}-{{.status | trunc 3}}-{{.user}}` | x=~" +
+         quoted(".*" + random.pick(kNeedles) + ".*");
 }
 
 }  // namespace
@@ -219,7 +241,7 @@ std::vector<RandomEntry> random_entries(Random& random, const RandomLogs& logs) 
         static_cast<model::TimestampNs>(i) * span_ns / static_cast<model::TimestampNs>(logs.count);
     e.entry.timestamp_ns =
         logs.start_ns + (random.chance(20) ? step / 1'000'000'000 * 1'000'000'000 : step);
-    e.entry.line = random_line(random, logs.broken_percent);
+    e.entry.line = logs.one_shape ? plain_line(random) : random_line(random, logs.broken_percent);
     if (random.chance(30)) e.entry.metadata.set("detected_level", random.pick(words()));
     if (random.chance(10)) e.entry.metadata.set("trace_id", std::to_string(random.below(1000)));
     if (random.chance(3)) e.entry.metadata.set("user", "metadata");
@@ -229,7 +251,9 @@ std::vector<RandomEntry> random_entries(Random& random, const RandomLogs& logs) 
   return entries;
 }
 
-std::string random_log_query(Random& random) { return selector(random) + pipeline(random); }
+std::string random_log_query(Random& random) {
+  return selector(random) + (random.chance(15) ? rare_lines(random) : pipeline(random));
+}
 
 std::string random_metric_query(Random& random) {
   static const Strings kRanges{"[1m]", "[5m]", "[30m]", "[2h]"};

@@ -40,6 +40,7 @@ struct RandomLogs {
   model::TimestampNs start_ns = 0;
   std::uint32_t minutes = 60;
   std::uint32_t broken_percent = 0;  // of the JSON lines: cut in the middle
+  bool one_shape = false;            // all lines are JSON of the same keys, so that blocks are long
 };
 std::vector<RandomEntry> random_entries(Random& random, const RandomLogs& logs);
 
