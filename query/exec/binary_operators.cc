@@ -23,22 +23,51 @@ model::Labels signature(const model::Labels& labels, const logql::VectorMatching
 }
 
 // A number per signature, the same for both sides.
-struct Signatures {
-  std::vector<std::size_t> left, right;
-  std::size_t count = 0;
+class Signatures {
+ public:
+  explicit Signatures(QueryContext& context) : context_(context) {}
+  ~Signatures() { context_.release(held_); }
+  Signatures(const Signatures&) = delete;
+  Signatures& operator=(const Signatures&) = delete;
 
-  Signatures(const StepMatrix& lhs, const StepMatrix& rhs, const logql::VectorMatching& matching) {
-    std::unordered_map<model::Labels, std::size_t, model::LabelsHash> ids;
-    const auto number = [&](const StepMatrix& side, std::vector<std::size_t>& out) {
-      for (const StepSeries& series : side)
-        out.push_back(
-            ids.try_emplace(signature(series.labels, matching), ids.size()).first->second);
-    };
-    number(lhs, left);
-    number(rhs, right);
-    count = ids.size();
+  base::Status number(const StepMatrix& lhs, const StepMatrix& rhs,
+                      const logql::VectorMatching& matching) {
+    charge((lhs.size() + rhs.size()) * sizeof(std::size_t));
+    SKALD_TRY(number(lhs, matching, left));
+    return number(rhs, matching, right);
   }
+  std::size_t count() const { return ids_.size(); }
+
+  std::vector<std::size_t> left, right;
+
+ private:
+  // What those who use a signature keep for it: a place in three vectors.
+  static constexpr std::uint64_t kUseBytes = 2 * sizeof(std::size_t);
+
+  base::Status number(const StepMatrix& side, const logql::VectorMatching& matching,
+                      std::vector<std::size_t>& out) {
+    out.reserve(side.size());
+    for (const StepSeries& series : side) {
+      const auto [known, added] = ids_.try_emplace(signature(series.labels, matching), ids_.size());
+      out.push_back(known->second);
+      if (added) charge(held_bytes(known->first) + kMapNodeBytes + kUseBytes);
+      SKALD_TRY(context_.check());
+    }
+    return {};
+  }
+  void charge(std::uint64_t bytes) {
+    context_.charge(bytes);
+    held_ += bytes;
+  }
+
+  QueryContext& context_;
+  std::uint64_t held_ = 0;
+  std::unordered_map<model::Labels, std::size_t, model::LabelsHash> ids_;
 };
+
+void release(QueryContext& context, const StepMatrix& matrix) {
+  for (const StepSeries& series : matrix) context.release(series.bytes());
+}
 
 bool present_any(const StepMatrix& side, std::uint32_t k) {
   return std::any_of(side.begin(), side.end(), [&](const StepSeries& s) { return s.has(k); });
@@ -46,11 +75,13 @@ bool present_any(const StepMatrix& side, std::uint32_t k) {
 
 // ---- and, or, unless ----
 
-StepMatrix combine_sets(const Steps& steps, const logql::Binary& expr, StepMatrix lhs,
-                        StepMatrix rhs) {
-  const Signatures ids(lhs, rhs, expr.matching);
-  std::vector<std::uint32_t> seen(ids.count, 0);  // step + 1 at which the other side has it
-  for (std::uint32_t k = 0; k < steps.count; ++k) {
+base::Result<StepMatrix> combine_sets(const Evaluation& evaluation, const logql::Binary& expr,
+                                      StepMatrix lhs, StepMatrix rhs) {
+  Signatures ids(evaluation.context);
+  SKALD_TRY(ids.number(lhs, rhs, expr.matching));
+  std::vector<std::uint32_t> seen(ids.count(), 0);  // step + 1 at which the other side has it
+  for (std::uint32_t k = 0; k < evaluation.steps.count; ++k) {
+    SKALD_TRY(evaluation.context.check());
     const auto mark = [&](const StepMatrix& side, const std::vector<std::size_t>& numbers) {
       for (std::size_t i = 0; i < side.size(); ++i)
         if (side[i].has(k)) seen[numbers[i]] = k + 1;
@@ -107,10 +138,12 @@ class Matcher {
 
   // `many` is the left side, or for group_right the right one.
   base::Result<StepMatrix> run(const StepMatrix& many, const StepMatrix& one) {
-    const Signatures ids(many, one, expr_.matching);
-    std::vector<std::size_t> partner(ids.count, kNone);
-    std::vector<std::uint32_t> partner_step(ids.count, 0), used_step(ids.count, 0);
+    Signatures ids(evaluation_.context);
+    SKALD_TRY(ids.number(many, one, expr_.matching));
+    std::vector<std::size_t> partner(ids.count(), kNone);
+    std::vector<std::uint32_t> partner_step(ids.count(), 0), used_step(ids.count(), 0);
     for (std::uint32_t k = 0; k < evaluation_.steps.count; ++k) {
+      SKALD_TRY(evaluation_.context.check());
       for (std::size_t i = 0; i < one.size(); ++i) {
         if (!one[i].has(k)) continue;
         const std::size_t id = ids.right[i];
@@ -122,6 +155,7 @@ class Matcher {
         partner_step[id] = k + 1;
         partner[id] = i;
       }
+      evaluation_.context.release(inserted_.size() * kMapNodeBytes);
       inserted_.clear();
       for (std::size_t i = 0; i < many.size(); ++i) {
         const std::size_t id = ids.left[i];
@@ -143,14 +177,21 @@ class Matcher {
   base::Status pair(const StepSeries& many, std::size_t i, const StepSeries& one, std::size_t j,
                     std::size_t id, std::uint32_t k) {
     const std::size_t target = series_of(many, i, one, j);
-    if (expr_.matching.card != Card::kOneToOne && !inserted_.insert({id, target}).second)
-      return base::invalid_argument(
-          "multiple matches for labels: grouping labels must ensure unique matches");
+    if (expr_.matching.card != Card::kOneToOne) {
+      if (!inserted_.insert({id, target}).second)
+        return base::invalid_argument(
+            "multiple matches for labels: grouping labels must ensure unique matches");
+      evaluation_.context.charge(kMapNodeBytes);
+    }
     SKALD_TRY(evaluation_.context.check());
     const double left = swapped_ ? one.values[k] : many.values[k];
     const double right = swapped_ ? many.values[k] : one.values[k];
     double value = 0;
-    if (apply(expr_, left, right, left, value)) out_[target].set(k, value);
+    if (!apply(expr_, left, right, left, value)) return {};
+    StepSeries& out = out_[target];
+    const std::uint64_t before = out.values.bytes();
+    out.set(k, value);
+    if (out.values.bytes() != before) evaluation_.context.charge(out.values.bytes() - before);
     return {};
   }
 
@@ -189,28 +230,47 @@ class Matcher {
 base::Result<StepMatrix> combine(const Evaluation& evaluation, const logql::Binary& expr,
                                  StepMatrix left, StepMatrix right) {
   if (logql::is_set_op(expr.op))
-    return combine_sets(evaluation.steps, expr, std::move(left), std::move(right));
+    return combine_sets(evaluation, expr, std::move(left), std::move(right));
   Matcher matcher(evaluation, expr);
   SKALD_TRY_ASSIGN(StepMatrix out, expr.matching.card == Card::kOneToMany
                                        ? matcher.run(right, left)
                                        : matcher.run(left, right));
+  release(evaluation.context, left);
+  release(evaluation.context, right);
   std::erase_if(out, [](const StepSeries& series) { return series.empty(); });
   return out;
 }
 
-StepMatrix divide(const Steps& steps, const StepMatrix& sums, const StepMatrix& counts) {
+base::Result<StepMatrix> divide(const Evaluation& evaluation, StepMatrix sums, StepMatrix counts) {
+  QueryContext& context = evaluation.context;
   std::unordered_map<model::Labels, const StepSeries*, model::LabelsHash> by_labels;
-  for (const StepSeries& count : counts) by_labels.emplace(count.labels, &count);
-  StepMatrix out;
-  for (const StepSeries& sum : sums) {
-    const auto count = by_labels.find(sum.labels);
-    if (count == by_labels.end()) continue;
-    StepSeries series(model::Labels::from_pairs(sum.labels.pairs()), steps.count);
-    for (std::uint32_t k = 0; k < steps.count; ++k)
-      if (sum.has(k) && count->second->has(k))
-        series.set(k, logql::fold(BinaryOp::kDiv, sum.values[k], count->second->values[k]));
-    if (!series.empty()) out.push_back(std::move(series));
+  for (const StepSeries& count : counts) {
+    by_labels.emplace(count.labels, &count);
+    context.charge(held_bytes(count.labels) + kMapNodeBytes);
+    SKALD_TRY(context.check());
   }
+  StepMatrix out;
+  for (StepSeries& sum : sums) {
+    const std::uint64_t bytes = sum.bytes();
+    const auto count = by_labels.find(sum.labels);
+    if (count != by_labels.end()) {
+      StepSeries series(model::Labels::from_pairs(sum.labels.pairs()), evaluation.steps.count);
+      sum.values.for_each([&](std::uint32_t k, double value) {
+        if (count->second->has(k))
+          series.set(k, logql::fold(BinaryOp::kDiv, value, count->second->values[k]));
+      });
+      series.values.fit();
+      if (!series.empty()) {
+        context.charge(series.bytes());
+        out.push_back(std::move(series));
+      }
+    }
+    sum = {};
+    context.release(bytes);
+    SKALD_TRY(context.check());
+  }
+  for (const StepSeries& count : counts) context.release(held_bytes(count.labels) + kMapNodeBytes);
+  release(context, counts);
   return out;
 }
 

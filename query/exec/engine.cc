@@ -79,7 +79,7 @@ void join_equals(std::vector<Series>& sorted) {
 base::Result<std::vector<Series>> to_series(QueryContext& context, const Steps& steps,
                                             StepMatrix matrix, bool keep_order) {
   std::vector<Series> out;
-  context.charge(matrix.size() * sizeof(Series));
+  context.charge(2 * matrix.size() * sizeof(Series));  // one to sort them
   SKALD_TRY(context.check());
   out.reserve(matrix.size());
   for (StepSeries& from : matrix) {
@@ -88,10 +88,11 @@ base::Result<std::vector<Series>> to_series(QueryContext& context, const Steps& 
     context.charge(points * sizeof(Sample));
     SKALD_TRY(context.check());
     series.samples.reserve(points);
-    context.release(from.values.size() * sizeof(double));
     series.labels = std::move(from.labels);
-    for (std::uint32_t k = 0; k < steps.count; ++k)
-      if (from.has(k)) series.samples.push_back({steps.at(k) / base::kNsPerMs, from.values[k]});
+    from.values.for_each([&](std::uint32_t k, double value) {
+      series.samples.push_back({steps.at(k) / base::kNsPerMs, value});
+    });
+    context.release(from.values.bytes());
     from = {};
     if (!series.samples.empty()) out.push_back(std::move(series));
   }

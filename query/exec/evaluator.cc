@@ -31,6 +31,17 @@ base::Result<StepMatrix> run_leaf(const Evaluation& evaluation, const logql::Ran
   return out;
 }
 
+// Whether each of a leaf's series, which have different labels, is a group of its own.
+bool is_grouped(const StepMatrix& leaf, const logql::Grouping& grouping) {
+  if (grouping.without) return false;
+  return std::all_of(leaf.begin(), leaf.end(), [&](const StepSeries& series) {
+    return std::all_of(series.labels.begin(), series.labels.end(), [&](const auto& label) {
+      return std::find(grouping.labels.begin(), grouping.labels.end(), label.first) !=
+             grouping.labels.end();
+    });
+  });
+}
+
 // Whether the grouping of this sum may already be done on the samples (Loki's rule).
 bool groups_samples(const logql::VectorAggregation& expr, const logql::RangeAggregation& range) {
   using logql::RangeOp;
@@ -134,9 +145,9 @@ base::Result<StepMatrix> average_in_parts(const Evaluation& evaluation,
     outer.grouping = by;
     return aggregate(evaluation, outer, std::move(input), true);
   };
-  SKALD_TRY_ASSIGN(const StepMatrix sums, sum_of(sum, grouping));
-  SKALD_TRY_ASSIGN(const StepMatrix counts, sum_of(count, count_grouping));
-  return divide(evaluation.steps, sums, counts);
+  SKALD_TRY_ASSIGN(StepMatrix sums, sum_of(sum, grouping));
+  SKALD_TRY_ASSIGN(StepMatrix counts, sum_of(count, count_grouping));
+  return divide(evaluation, std::move(sums), std::move(counts));
 }
 
 base::Result<StepMatrix> evaluate_range(const Evaluation& evaluation,
@@ -219,9 +230,9 @@ base::Result<StepMatrix> average_in_parts(const Evaluation& evaluation,
                                            : evaluate(inner, *expr.inner));
     return aggregate(evaluation, outer, std::move(input), true);
   };
-  SKALD_TRY_ASSIGN(const StepMatrix sums, part(logql::VectorOp::kSum));
-  SKALD_TRY_ASSIGN(const StepMatrix counts, part(logql::VectorOp::kCount));
-  return divide(evaluation.steps, sums, counts);
+  SKALD_TRY_ASSIGN(StepMatrix sums, part(logql::VectorOp::kSum));
+  SKALD_TRY_ASSIGN(StepMatrix counts, part(logql::VectorOp::kCount));
+  return divide(evaluation, std::move(sums), std::move(counts));
 }
 
 base::Result<StepMatrix> evaluate_vector(const Evaluation& evaluation,
@@ -232,6 +243,7 @@ base::Result<StepMatrix> evaluate_vector(const Evaluation& evaluation,
   const auto* range = expr.inner->as<logql::RangeAggregation>();
   if (range != nullptr && groups_samples(expr, *range)) {
     SKALD_TRY_ASSIGN(StepMatrix input, run_leaf(evaluation, *range, &expr.grouping));
+    if (is_grouped(input, expr.grouping)) return input;
     return aggregate(evaluation, expr, std::move(input), parted);
   }
   Evaluation inner = evaluation;

@@ -28,7 +28,7 @@ base::Result<StepMatrix> aggregate(const Evaluation& evaluation,
                                    const logql::VectorAggregation& expr, StepMatrix input,
                                    bool joined = false);
 // Sums over counts: series with equal labels (empty ones included) are divided.
-StepMatrix divide(const Steps& steps, const StepMatrix& sums, const StepMatrix& counts);
+base::Result<StepMatrix> divide(const Evaluation& evaluation, StepMatrix sums, StepMatrix counts);
 base::Result<StepMatrix> combine(const Evaluation& evaluation, const logql::Binary& expr,
                                  StepMatrix left, StepMatrix right);
 StepMatrix combine_with_literal(const logql::Binary& expr, StepMatrix input, double literal,

@@ -10,6 +10,9 @@ namespace skald::query {
 // A node of a map and its bucket, beside what it holds.
 constexpr std::uint64_t kMapNodeBytes = 64;
 
+// What the allocator adds to a small allocation.
+constexpr std::uint64_t kAllocationBytes = 16;
+
 // Short texts lie in their pairs, which counts them twice: better too much than too little.
 inline std::uint64_t held_bytes(const model::Labels& labels) {
   std::uint64_t bytes = 0;

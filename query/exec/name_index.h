@@ -1,7 +1,7 @@
 #pragma once
-// Numbers the names of a row's labels in the order of their coming: a list that is searched while
-// it is short, and a hash table from then on, so that a line of a hundred thousand fields costs no
-// more per field than others. Names are borrowed.
+// Numbers texts in the order of their coming: the names of a row's labels, the keys of series. A
+// list that is searched while it is short, and a hash table from then on, so that a line of a
+// hundred thousand fields costs no more per field than others. Texts are borrowed.
 
 #include <cstdint>
 #include <functional>
@@ -26,9 +26,10 @@ class NameIndex {
   void add(std::string_view name) {
     names_.push_back(name);
     if (names_.size() <= kListMax) return;
-    if (table_.size() < 2 * names_.size()) return rebuild();
+    if (3 * table_.size() < 4 * names_.size()) return rebuild();
     table_[slot_of(name)] = static_cast<std::uint32_t>(names_.size() - 1);
   }
+  std::string_view name(std::uint32_t number) const { return names_[number]; }
   std::size_t size() const noexcept { return names_.size(); }
   void clear() {
     names_.clear();
@@ -49,8 +50,8 @@ class NameIndex {
     return at;
   }
   void rebuild() {
-    std::size_t size = 4 * kListMax;
-    while (size < 4 * names_.size()) size *= 2;
+    std::size_t size = 2 * kListMax;
+    while (size < 2 * names_.size()) size *= 2;
     table_.assign(size, kNone);
     for (std::uint32_t i = 0; i < names_.size(); ++i) table_[slot_of(names_[i])] = i;
   }

@@ -176,20 +176,23 @@ class RangeVisitor final : public store::BlockVisitor {
     Worker& all = *workers_[0];
     for (std::size_t i = 1; i < workers_.size(); ++i) {
       Worker& other = *workers_[i];
-      for (std::uint32_t id = 0; id < other.keys.labels().size(); ++id) {
+      for (std::uint32_t id = 0; id < other.keys.size(); ++id) {
         if (id % kRowsPerCheck == 0) SKALD_TRY(context_.check());
-        all.state->merge_series(all.keys.of_labels(other.keys.labels()[id]), *other.state, id);
+        all.state->merge_series(all.keys.of_other(other.keys, id), *other.state, id);
       }
+      workers_[i] = nullptr;
     }
     StepMatrix out;
-    for (std::uint32_t id = 0; id < all.keys.labels().size(); ++id) {
-      StepSeries series(all.keys.labels()[id], windows_.steps.count);
+    for (std::uint32_t id = 0; id < all.keys.size(); ++id) {
+      StepSeries series(all.keys.labels_of(id), windows_.steps.count);
       all.state->finish(id, series);
       if (series.empty()) continue;
       context_.charge(series.bytes());
-      SKALD_TRY(context_.check());
+      if (id % kRowsPerCheck == 0) SKALD_TRY(context_.check());
       out.push_back(std::move(series));
     }
+    SKALD_TRY(context_.check());
+    workers_.clear();
     return out;
   }
 
@@ -416,6 +419,7 @@ model::Labels absent_labels(const logql::LogSelector& selector) {
   return out;
 }
 
+// 1 wherever there is nothing.
 StepMatrix invert(const StepMatrix& present, const model::Labels& labels, const Steps& steps) {
   StepMatrix out(1, StepSeries(labels, steps.count));
   for (std::uint32_t k = 0; k < steps.count; ++k) {

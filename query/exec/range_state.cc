@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "query/exec/sliding_quantile.h"
 #include "query/exec/value_bag.h"
@@ -179,7 +180,13 @@ struct Finish {
     acc.values.append_runs(runs);
     return quantile(parameter, runs, memory);
   }
-  double operator()(PointsAcc& acc) const { return counter_rate(acc.points, range_ns); }
+  double operator()(PointsAcc& acc) const {
+    const std::uint64_t bytes = acc.points.size() * sizeof(Point);  // to sort them
+    if (!memory.take(bytes)) return kNan;
+    const double out = counter_rate(acc.points, range_ns);
+    memory.give_back(bytes);
+    return out;
+  }
 };
 
 template <typename Acc>
@@ -187,12 +194,13 @@ class TypedState final : public RangeState {
  public:
   TypedState(Windows windows, Finish finish, QueryContext& context)
       : windows_(windows), finish_(finish), context_(context) {}
+  ~TypedState() override { context_.release(held_ + values_held_); }
 
   void add(std::uint32_t series, std::int64_t timestamp_ns, double value) override {
     const Windows::Span points = windows_.points_of(timestamp_ns);
     if (points.empty()) return;
     const std::size_t bytes = put(slot(series, points), timestamp_ns, value);
-    if (bytes > 0) context_.charge(bytes);
+    if (bytes > 0) charge_values(bytes);
   }
 
   void add_many(std::uint32_t series, Windows::Span points, std::uint64_t count,
@@ -219,9 +227,19 @@ class TypedState final : public RangeState {
   void merge_series(std::uint32_t series, RangeState& other, std::uint32_t other_series) override {
     auto& from = static_cast<TypedState&>(other);
     if (other_series >= from.series_.size()) return;
-    for (Slot& theirs : from.series_[other_series].slots)
-      slot(series, theirs.points).merge(std::move(theirs.acc));
-    from.series_[other_series] = {};
+    values_held_ += std::exchange(from.values_held_, 0);  // all of them move
+    auto& theirs = from.series_[other_series].slots;
+    Series& own = series_at(series);
+    if (own.slots.empty()) {
+      const std::uint64_t bytes = slots_bytes(theirs.capacity());
+      charge(bytes);
+      from.release(bytes);
+      own.slots = std::move(theirs);
+    } else {
+      for (Slot& their : theirs) slot(series, their.points).merge(std::move(their.acc));
+      from.release(slots_bytes(theirs.capacity()));
+    }
+    theirs = std::vector<Slot>();
   }
 
   void finish(std::uint32_t series, StepSeries& out) override {
@@ -246,7 +264,9 @@ class TypedState final : public RangeState {
     } else {
       slide(slots, out);
     }
+    release(slots_bytes(slots.capacity()));
     slots = std::vector<Slot>();
+    out.values.fit();
   }
 
  private:
@@ -262,10 +282,33 @@ class TypedState final : public RangeState {
     std::size_t recent = 0;
   };
 
+  void charge(std::uint64_t bytes) {
+    context_.charge(bytes);
+    held_ += bytes;
+  }
+  bool charge_values(std::uint64_t bytes) {
+    values_held_ += bytes;
+    return context_.charge(bytes);
+  }
+  void release(std::uint64_t bytes) {
+    context_.release(bytes);
+    held_ -= bytes;
+  }
+  static std::uint64_t slots_bytes(std::size_t capacity) {
+    return capacity == 0 ? 0 : capacity * sizeof(Slot) + kAllocationBytes;
+  }
+
+  Series& series_at(std::uint32_t number) {
+    if (number >= series_.size()) {
+      const std::size_t size = std::max<std::size_t>(number + 1, series_.size() * 2);
+      charge((size - series_.size()) * sizeof(Series));
+      series_.resize(size);
+    }
+    return series_[number];
+  }
+
   Acc& slot(std::uint32_t number, Windows::Span points) {
-    if (number >= series_.size())
-      series_.resize(std::max<std::size_t>(number + 1, series_.size() * 2));
-    Series& series = series_[number];
+    Series& series = series_at(number);
     auto& slots = series.slots;
     const std::uint64_t order = static_cast<std::uint64_t>(points.first) + points.last;
     if (series.recent < slots.size() && slots[series.recent].order() == order)
@@ -277,9 +320,10 @@ class TypedState final : public RangeState {
     if (at == slots.end() || at->order() != order) {
       if (slots.size() == slots.capacity()) {
         const auto index = at - slots.begin();
-        const std::size_t more = std::max<std::size_t>(1, slots.capacity());
-        context_.charge(more * sizeof(Slot));
-        slots.reserve(slots.capacity() + more);
+        // By half of them: most series of many have few slots.
+        const std::size_t capacity = slots.capacity() + std::max<std::size_t>(1, slots.size() / 2);
+        charge(slots_bytes(capacity) - slots_bytes(slots.capacity()));
+        slots.reserve(capacity);
         at = slots.begin() + index;
       }
       at = slots.insert(at, Slot{points, {}});
@@ -326,7 +370,7 @@ class TypedState final : public RangeState {
       }
       const double value = samples.values.empty() ? 1.0 : samples.values[index];
       const std::size_t bytes = put(*open[group].acc, t, value);
-      if (bytes > 0 && !context_.charge(bytes)) current = kNowhere;
+      if (bytes > 0 && !charge_values(bytes)) current = kNowhere;
     });
   }
 
@@ -341,7 +385,7 @@ class TypedState final : public RangeState {
       count_groups(samples.groups, sizes);
     std::uint64_t bytes = 0;
     for (const std::size_t size : sizes) bytes += size > 0 ? ValueBag::run_bytes(size) : 0;
-    if (!context_.charge(bytes)) return;
+    if (!charge_values(bytes)) return;
     std::vector<std::span<double>> rooms(groups_count);
     for (std::size_t g = 0; g < groups_count; ++g)
       if (sizes[g] > 0)
@@ -422,9 +466,14 @@ class TypedState final : public RangeState {
   void slide_gathered(std::vector<Slot>& slots, StepSeries& out) {
     const auto nothing = [](auto...) {};
     each_window(slots, nothing, nothing, [&](std::uint32_t k, std::size_t first, std::size_t end) {
+      std::uint64_t bytes = 0;
+      for (std::size_t i = first; i < end; ++i) bytes += slots[i].acc.points.size();
+      bytes *= 2 * sizeof(Point);  // the vector grows
+      if (!context_.take(bytes)) return;
       Acc acc{};
       for (std::size_t i = first; i < end; ++i) acc.merge(slots[i].acc);
       out.set(k, finish_(acc));
+      context_.give_back(bytes);
     });
   }
 
@@ -463,6 +512,8 @@ class TypedState final : public RangeState {
   Finish finish_;
   QueryContext& context_;
   std::vector<Series> series_;
+  // As charged: of slots, and of the values that accumulators gather.
+  std::uint64_t held_ = 0, values_held_ = 0;
 };
 
 std::int64_t floor_div(std::int64_t a, std::int64_t b) {  // b > 0

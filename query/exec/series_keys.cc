@@ -1,12 +1,20 @@
 #include "query/exec/series_keys.h"
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 namespace skald::query {
 namespace {
 
 bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::string_view value_of(const std::vector<LabelView>& views, std::string_view name) {
+  for (const LabelView& label : views)
+    if (label.name == name) return label.value;
+  return {};
 }
 
 }  // namespace
@@ -63,16 +71,42 @@ std::uint32_t SeriesKeys::intern(std::vector<LabelView>& views) {
     put(label.name);
     put(label.value);
   }
-  if (const auto found = ids_.find(std::string_view(key_)); found != ids_.end())
-    return found->second;
-  const auto id = static_cast<std::uint32_t>(labels_.size());
+  return intern(std::string_view(key_));
+}
+
+std::uint32_t SeriesKeys::intern(std::string_view key) {
+  const std::uint32_t known = ids_.find(key);
+  if (known != NameIndex::kNone) return known;
+  ids_.add(arena_.copy(key));
+  count_memory();
+  return size() - 1;
+}
+
+void SeriesKeys::count_memory() {
+  const std::uint64_t bytes = ids_.bytes() + by_stream_.capacity() * sizeof(std::uint32_t);
+  if (bytes > held_) context_.charge(bytes - std::exchange(held_, bytes));
+}
+
+model::Labels SeriesKeys::labels_of(std::uint32_t id) const {
+  std::string_view key = ids_.name(id);
+  const auto next = [&key] {
+    std::uint32_t size = 0;
+    std::memcpy(&size, key.data(), sizeof(size));
+    const std::string_view text = key.substr(sizeof(size), size);
+    key.remove_prefix(sizeof(size) + size);
+    return text;
+  };
   std::vector<model::Labels::Pair> pairs;
-  pairs.reserve(views.size());
-  for (const LabelView& label : views) pairs.emplace_back(label.name, label.value);
-  context_.charge(key_.size() * 3 + views.size() * 64 + 128);
-  labels_.push_back(model::Labels::from_result(std::move(pairs)));
-  ids_.emplace(key_, id);
-  return id;
+  while (!key.empty()) {
+    const std::string_view name = next();
+    pairs.emplace_back(name, next());
+  }
+  pairs.shrink_to_fit();
+  return model::Labels::from_result(std::move(pairs));
+}
+
+std::uint32_t SeriesKeys::of_other(const SeriesKeys& other, std::uint32_t id) {
+  return intern(other.ids_.name(id));
 }
 
 std::uint32_t SeriesKeys::of_labels(const model::Labels& labels) {
@@ -90,18 +124,23 @@ base::Result<std::uint32_t> SeriesKeys::of_row(const Row& row, std::uint32_t str
   }
   const bool changed = row.changed();
   if (!changed) {
-    if (stream >= by_stream_.size()) by_stream_.resize(stream + 64);
+    if (stream >= by_stream_.size()) {
+      by_stream_.resize(stream + 64);
+      count_memory();
+    }
     if (by_stream_[stream] != 0) return by_stream_[stream] - 1;
   }
   group(row, views_);
-  const std::size_t known = labels_.size();
+  const std::uint32_t known = size();
   const std::uint32_t id = intern(views_);
   // A field of the line may have this name, too. To Loki that is the same.
-  if (labels_.size() != known && labels_.back().has(kErrorLabel) &&
-      labels_.back().get(kPreserveErrorLabel) != "true")
-    return error_of(std::string(labels_.back().get(kErrorLabel)));
+  if (size() != known) {
+    const std::string_view error = value_of(views_, kErrorLabel);
+    if (!error.empty() && value_of(views_, kPreserveErrorLabel) != "true")
+      return error_of(std::string(error));
+  }
   if (!changed) by_stream_[stream] = id + 1;
-  if (context_.options.series_max != 0 && labels_.size() > context_.options.series_max)
+  if (context_.options.series_max != 0 && size() > context_.options.series_max)
     return base::invalid_argument(
         "maximum number of series (" + std::to_string(context_.options.series_max) +
         ") reached for a single query; consider reducing query cardinality by adding more "

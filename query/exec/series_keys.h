@@ -4,11 +4,12 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "proto/base/status.h"
 #include "proto/model/labels.h"
+#include "query/exec/arena.h"
+#include "query/exec/name_index.h"
 #include "query/exec/query_context.h"
 #include "query/exec/row.h"
 
@@ -23,32 +24,35 @@ struct GroupSpec {
 
 class SeriesKeys {
  public:
-  // Both outlive it.
-  SeriesKeys(const GroupSpec& spec, QueryContext& context) : spec_(spec), context_(context) {}
+  // Both outlive it. The query has back what it took when it goes.
+  SeriesKeys(const GroupSpec& spec, QueryContext& context)
+      : spec_(spec), context_(context), arena_(&context) {}
+  ~SeriesKeys() { context_.release(held_); }
+  SeriesKeys(const SeriesKeys&) = delete;
+  SeriesKeys& operator=(const SeriesKeys&) = delete;
 
   // kInvalidArgument: the row carries an error that the query did not ask for; the message is
   // Loki's. kResourceExhausted: too many series.
   base::Result<std::uint32_t> of_row(const Row& row, std::uint32_t stream);
   std::uint32_t of_labels(const model::Labels& labels);  // labels after grouping
 
-  const std::vector<model::Labels>& labels() const noexcept { return labels_; }
+  std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(ids_.size()); }
+  model::Labels labels_of(std::uint32_t id) const;
+  // The series of `other` with this number.
+  std::uint32_t of_other(const SeriesKeys& other, std::uint32_t id);
 
  private:
   std::uint32_t intern(std::vector<LabelView>& views);
+  std::uint32_t intern(std::string_view key);
+  void count_memory();
   base::Status error_of(const std::string& error);  // of the series in views_
   void group(const Row& row, std::vector<LabelView>& out) const;
 
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>()(text);
-    }
-  };
-
   const GroupSpec& spec_;
   QueryContext& context_;
-  std::unordered_map<std::string, std::uint32_t, Hash, std::equal_to<>> ids_;
-  std::vector<model::Labels> labels_;
+  Arena arena_;  // the keys: names and values in order, each behind its length
+  NameIndex ids_;
+  std::uint64_t held_ = 0;                // beside the arena, as charged
   std::vector<std::uint32_t> by_stream_;  // for rows whose labels are their stream's; +1
   std::vector<LabelView> views_;
   std::string key_;

@@ -25,6 +25,8 @@ struct Group {
   model::Labels labels;
   std::vector<std::size_t> members;  // indexes into the input, in its order
 };
+// In a vector that grows.
+constexpr std::uint64_t kMemberBytes = 2 * sizeof(std::size_t);
 
 // A group's labels: Loki's label builder, which `without` goes through, loses empty values; `by`
 // keeps them. So two groups may have the same labels, unless groups of the same are `joined`.
@@ -37,8 +39,9 @@ base::Result<std::vector<Group>> make_groups(QueryContext& context, const StepMa
     model::Labels labels = grouping.without ? model::Labels::from_pairs(key.pairs()) : key;
     if (joined) key = labels;
     const auto [found, inserted] = index.try_emplace(std::move(key), out.size());
+    context.charge(kMemberBytes);
     if (inserted) {
-      context.charge(2 * (held_bytes(labels) + sizeof(Group)) + kMapNodeBytes);
+      context.charge(2 * (held_bytes(labels) + sizeof(Group)) + kMapNodeBytes + kAllocationBytes);
       SKALD_TRY(context.check());
       out.push_back({std::move(labels), {}});
     }
@@ -124,7 +127,10 @@ class Ranking {
         std::swap(heap_[j - 1], heap_[j]);
     return std::move(heap_);
   }
-  const std::vector<std::size_t>& in_any_order() const { return heap_; }
+  std::vector<std::size_t> in_input_order() && {
+    std::sort(heap_.begin(), heap_.end());
+    return std::move(heap_);
+  }
 
  private:
   double value(std::size_t i) const { return series_[i].values[step_]; }
@@ -164,16 +170,34 @@ class Ranking {
 // topk and bottomk keep whole series, with the points at which they are among the best.
 void keep_best(const Steps& steps, const Group& group, std::size_t k, bool largest,
                StepMatrix& series) {
-  for (std::uint32_t step = 0; step < steps.count; ++step) {
-    Ranking ranking(series, step, largest);
-    for (const std::size_t i : group.members)
-      if (series[i].has(step)) ranking.add(i, k);
-    std::vector<std::size_t> best = ranking.in_any_order();
-    std::sort(best.begin(), best.end());
-    for (const std::size_t i : group.members)
-      if (series[i].has(step) && !std::binary_search(best.begin(), best.end(), i))
-        series[i].clear(step);
+  std::vector<Ranking> rankings;
+  rankings.reserve(steps.count);
+  for (std::uint32_t step = 0; step < steps.count; ++step)
+    rankings.emplace_back(series, step, largest);
+  for (const std::size_t i : group.members)
+    series[i].values.for_each([&](std::uint32_t step, double) { rankings[step].add(i, k); });
+  std::vector<std::vector<std::size_t>> best;
+  best.reserve(steps.count);
+  for (Ranking& ranking : rankings) best.push_back(std::move(ranking).in_input_order());
+  std::vector<std::uint32_t> others;
+  for (const std::size_t i : group.members) {
+    others.clear();
+    series[i].values.for_each([&](std::uint32_t step, double) {
+      if (!std::binary_search(best[step].begin(), best[step].end(), i)) others.push_back(step);
+    });
+    for (const std::uint32_t step : others) series[i].clear(step);
   }
+}
+
+// What ranking takes beside the series: places in heaps that grow, and for an instant query the
+// answer in its order.
+std::uint64_t ranking_bytes(const Steps& steps, const StepMatrix& input, std::size_t k) {
+  std::uint64_t points = 0;
+  for (const StepSeries& series : input) points += series.points();
+  k = std::min(k, input.size());
+  const std::uint64_t places = std::min<std::uint64_t>(points, k * steps.count);
+  return steps.count * (sizeof(Ranking) + sizeof(std::vector<std::size_t>)) +
+         places * kMemberBytes + (steps.count == 1 ? 2 * k * sizeof(StepSeries) : 0);
 }
 
 // The same of an instant query, whose answer has each group from the best on.
@@ -189,6 +213,36 @@ StepMatrix best_in_order(const std::vector<Group>& groups, std::size_t k, bool l
   return out;
 }
 
+base::Result<StepMatrix> fold_groups(const Evaluation& evaluation, VectorOp op,
+                                     const std::vector<Group>& groups, StepMatrix input) {
+  StepMatrix out;
+  out.reserve(groups.size());
+  std::vector<Fold> folds(evaluation.steps.count, Fold(op));
+  std::vector<std::uint32_t> touched;  // which of them are not empty
+  for (const Group& group : groups) {
+    for (const std::size_t i : group.members) {
+      input[i].values.for_each([&](std::uint32_t k, double value) {
+        if (folds[k].empty()) touched.push_back(k);
+        folds[k].add(value);
+      });
+      evaluation.context.release(input[i].bytes());
+      input[i] = {};
+    }
+    std::sort(touched.begin(), touched.end());
+    StepSeries series(group.labels, evaluation.steps.count);
+    for (const std::uint32_t k : touched) {
+      series.set(k, folds[k].result());
+      folds[k] = Fold(op);
+    }
+    touched.clear();
+    series.values.fit();
+    evaluation.context.charge(series.bytes());
+    SKALD_TRY(evaluation.context.check());
+    out.push_back(std::move(series));
+  }
+  return out;
+}
+
 }  // namespace
 
 base::Result<StepMatrix> aggregate(const Evaluation& evaluation,
@@ -198,6 +252,13 @@ base::Result<StepMatrix> aggregate(const Evaluation& evaluation,
   SKALD_TRY(evaluation.context.check());
   SKALD_TRY_ASSIGN(const std::vector<Group> groups,
                    make_groups(evaluation.context, input, expr.grouping, joined));
+  const bool sorts = expr.op == VectorOp::kSort || expr.op == VectorOp::kSortDesc;
+  if (sorts || expr.op == VectorOp::kTopK || expr.op == VectorOp::kApproxTopK ||
+      expr.op == VectorOp::kBottomK) {
+    const std::size_t k = sorts ? SIZE_MAX : static_cast<std::size_t>(expr.parameter);
+    evaluation.context.charge(ranking_bytes(steps, input, k));
+    SKALD_TRY(evaluation.context.check());
+  }
   switch (expr.op) {
     case VectorOp::kTopK:
     case VectorOp::kApproxTopK:
@@ -215,22 +276,7 @@ base::Result<StepMatrix> aggregate(const Evaluation& evaluation,
       return best_in_order(groups, SIZE_MAX, expr.op == VectorOp::kSortDesc, std::move(input));
     default: break;
   }
-  StepMatrix out;
-  out.reserve(groups.size());
-  for (const Group& group : groups) {
-    StepSeries series(group.labels, steps.count);
-    evaluation.context.charge(series.bytes());
-    SKALD_TRY(evaluation.context.check());
-    std::vector<Fold> folds(steps.count, Fold(expr.op));
-    for (const std::size_t i : group.members)
-      for (std::uint32_t k = 0; k < steps.count; ++k)
-        if (input[i].has(k)) folds[k].add(input[i].values[k]);
-    for (std::uint32_t k = 0; k < steps.count; ++k)
-      if (!folds[k].empty()) series.set(k, folds[k].result());
-    out.push_back(std::move(series));
-  }
-  for (const StepSeries& series : input) evaluation.context.release(series.bytes());
-  return out;
+  return fold_groups(evaluation, expr.op, groups, std::move(input));
 }
 
 }  // namespace skald::query
