@@ -25,9 +25,11 @@ constexpr std::string_view kMessageFields[] = {"msg",  "message", "log",  "_msg"
 
 class PatternVisitor final : public store::BlockVisitor {
  public:
-  PatternVisitor(std::span<const store::StreamInfo> streams, const TenantLimits& limits,
-                 std::int64_t step_ns)
-      : step_ns_(step_ns) {
+  explicit PatternVisitor(std::int64_t step_ns) : step_ns_(step_ns) {}
+
+  // Of the scan that comes next.
+  void set_streams(std::span<const store::StreamInfo> streams, const TenantLimits& limits) {
+    levels_.clear();
     for (const store::StreamInfo& stream : streams) {
       std::string level;
       for (const std::string& field : limits.log_level_fields)
@@ -141,18 +143,21 @@ ServerResponse patterns(Call& call) {
   auto matchers = logql::parse_matchers(call.params.get("query"));
   if (!matchers.ok()) return error_response(matchers.status());
   request.matchers = std::move(*matchers);
-  request.tenant = call.tenant;
-  auto scan = call.api.deps.store->open_scan(request);
-  if (!scan.ok()) return error_response(scan.status());
-  PatternVisitor visitor((*scan)->streams(), call.limits(), step_ns);
+  PatternVisitor visitor(step_ns);
   store::ScanOptions options;
   options.cancelled = [left = call.http.cancelled] {
     return left != nullptr && left->load(std::memory_order_relaxed);
   };
   options.deadline_monotonic_ns =
       call.api.deps.clock->monotonic_ns() + call.limits().query_timeout_ns;
-  if (const base::Status status = (*scan)->run(visitor, options); !status.ok())
-    return error_response(status);
+  for (const std::string& tenant : call.tenants) {
+    request.tenant = tenant;
+    auto scan = call.api.deps.store->open_scan(request);
+    if (!scan.ok()) return error_response(scan.status());
+    visitor.set_streams((*scan)->streams(), call.settings->limits_of(tenant));
+    if (const base::Status status = (*scan)->run(visitor, options); !status.ok())
+      return error_response(status);
+  }
   return ServerResponse::json(to_json(visitor));
 }
 

@@ -27,7 +27,7 @@ const std::vector<Route>& routes() {
       {"/loki/api/v1/index/volume", kRead, kQuery, kQueryLane, true, false, index_volume},
       {"/loki/api/v1/index/volume_range", kRead, kQuery, kQueryLane, true, false,
        index_volume_range},
-      {"/loki/api/v1/patterns", kRead, kQuery, kQueryLane, true, true, patterns},
+      {"/loki/api/v1/patterns", kRead, kQuery, kQueryLane, true, false, patterns},
       {"/loki/api/v1/detected_labels", kRead, kQuery, kQueryLane, true, false, detected_labels},
       {"/loki/api/v1/detected_fields", kRead, kQuery, kQueryLane, true, false, detected_fields},
       {"/loki/api/v1/detected_field/{}/values", kRead, kQuery, kQueryLane, true, false,

@@ -243,6 +243,15 @@ TEST_F(SeveralTenants, AggregateAsOne) {
   EXPECT_THAT(by, HasSubstr(R"({"metric":{"__tenant_id__":"t2"},"value":[1764000000,"2"]})"));
 }
 
+TEST_F(SeveralTenants, HaveTheirPatternsInCommon) {
+  load();
+  const std::string range =
+      "patterns?step=3600s&start=" + std::to_string(kNow - 60 * base::kNsPerSecond) +
+      "&end=" + std::to_string(kNow);
+  EXPECT_THAT(ask(range, R"({job="a"})"), HasSubstr(R"({"pattern":"line <_>","level":)"));
+  EXPECT_THAT(ask(range, R"({job="a"})"), HasSubstr(",3]]}"));
+}
+
 TEST_F(SeveralTenants, AMatcherChoosesAmongThem) {
   load();
   EXPECT_THAT(instant(R"(sum(count_over_time({job="a", __tenant_id__="t2"}[1m])))"),
