@@ -115,8 +115,8 @@ std::vector<model::FileMark> StoreImpl::marks(std::string_view tenant_name,
                                               std::string_view agent_id) {
   const auto tenant = tenants_.find(tenant_name);
   if (tenant == nullptr) return {};
-  const std::shared_lock lock(tenant->mutex);
-  return tenant->marks.of_agent(agent_id);
+  return committer_->read_marks(
+      *tenant, [&](const catalog::MarkTable& marks) { return marks.of_agent(agent_id); });
 }
 
 void StoreImpl::set_append_listener(AppendListener listener) {

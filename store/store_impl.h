@@ -1,7 +1,8 @@
 #pragma once
 // The Store behind store.h: wires the rooms below together and owns the threads.
 //
-// Lock order: seal_mutex_ / compact_mutex_ -> the committer's -> a tenant's -> small leaf mutexes.
+// Lock order: seal_mutex_ / compact_mutex_ -> index_mutex_ -> the committer's -> a tenant's -> small
+// leaf mutexes.
 
 #include <atomic>
 #include <condition_variable>
@@ -154,7 +155,11 @@ class StoreImpl final : public Store {
 
   std::mutex seal_mutex_;     // one seal at a time
   std::mutex compact_mutex_;  // one merge, retention pass or backup at a time
-  std::vector<std::weak_ptr<catalog::PartHandle>> emptied_;  // under it
+  struct EmptiedPart {
+    std::weak_ptr<catalog::PartHandle> part;
+    std::string path;
+  };
+  std::vector<EmptiedPart> emptied_;  // under it
   // By tenant, what limits of bytes on streams cut off at the last retention pass. Under it.
   std::map<std::string, std::vector<model::TimestampNs>> byte_cutoffs_;
   std::mutex wake_mutex_;

@@ -119,25 +119,26 @@ void StoreImpl::sync_index() {
     change.tenant = tenant->name;
     change.first_number = state.streams;
     std::set<std::string> now;
-    const std::shared_lock lock(tenant->mutex);
-    for (std::uint32_t number = state.streams; number < tenant->labels.size(); ++number)
-      change.new_streams.push_back({tenant->labels.id(number), tenant->labels.labels(number)});
-    for (const auto& part : tenant->parts) {
-      std::string name = part->meta().name.to_string();
-      if (!state.parts.contains(name))
-        change.new_parts.emplace_back(name, to_indexed(part->meta()));
-      now.insert(std::move(name));
+    {
+      const std::shared_lock lock(tenant->mutex);
+      for (std::uint32_t number = state.streams; number < tenant->labels.size(); ++number)
+        change.new_streams.push_back({tenant->labels.id(number), tenant->labels.labels(number)});
+      for (const auto& part : tenant->parts) {
+        std::string name = part->meta().name.to_string();
+        if (!state.parts.contains(name))
+          change.new_parts.emplace_back(name, to_indexed(part->meta()));
+        now.insert(std::move(name));
+      }
     }
     std::set_difference(state.parts.begin(), state.parts.end(), now.begin(), now.end(),
                         std::back_inserter(change.gone_parts));
     if (change.new_streams.empty() && change.new_parts.empty() && change.gone_parts.empty())
       continue;
-    if (tenant->marks.size() > 0) {
-      catalog::Checkpoint marks;
-      marks.marks[tenant->name] = tenant->marks;
-      change.marks = catalog::encode_checkpoint(marks);
-    }
-    state.streams = tenant->labels.size();
+    catalog::Checkpoint marks;
+    marks.marks[tenant->name] = committer_->read_marks(
+        *tenant, [](const catalog::MarkTable& committed) { return committed; });
+    if (marks.marks[tenant->name].size() > 0) change.marks = catalog::encode_checkpoint(marks);
+    state.streams += static_cast<std::uint32_t>(change.new_streams.size());
     state.parts = std::move(now);
     changes.push_back(std::move(change));
   }

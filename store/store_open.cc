@@ -264,6 +264,15 @@ base::Status StoreImpl::recover_wal() {
   SKALD_TRY_ASSIGN(wal::ReplayReport report, wal::replay(fs_, layout_.wal_directory(), take));
   for (std::string& finding : report.findings)
     if (findings_.size() < kFindingsMax) findings_.push_back("wal/" + std::move(finding));
+  // Not dropped with what is sealed next: a disk that does not read now may do so later.
+  for (const std::string& name : report.unreadable) {
+    const std::string path = layout_.wal_directory() + "/" + name;
+    const base::Status renamed = fs_.rename(path, path + ".unreadable");
+    findings_.push_back(
+        "wal/" + name +
+        (renamed.ok() ? " was renamed to " + name + ".unreadable" : ": " + renamed.to_string()) +
+        "; its rows are missing");
+  }
   wal_->take_over(std::move(report.segments));
   // What was read need not be durable: its sync may have failed, and its sender been refused. It is
   // answered and counts as a duplicate from now on, so it must stay.

@@ -129,7 +129,11 @@ base::Status StoreImpl::compact_tenant(ingest::Tenant& tenant, Reach reach) {
 // A part that lost all its rows has no successor whose name would cover it: until its removal is
 // durable a crash brings it back, and the deletes that emptied it must still be in force then.
 bool StoreImpl::emptied_parts_are_gone(const ingest::Tenant& tenant) {
-  std::erase_if(emptied_, [](const auto& part) { return part.expired(); });
+  std::erase_if(emptied_, [this](const EmptiedPart& emptied) {
+    if (!emptied.part.expired()) return false;
+    const base::Status removed = fs_.remove(emptied.path);  // again: its handle's may have failed
+    return removed.ok() || removed.code() == base::Code::kNotFound;
+  });
   if (!emptied_.empty()) return false;  // an open scan holds one: the next pass asks again
   const std::string directory = layout_.parts_directory(tenant.name);
   if (const base::Status status = fs_.sync_directory(directory); !status.ok()) {
@@ -147,7 +151,7 @@ base::Status StoreImpl::run_merge(ingest::Tenant& tenant, const compact::MergeRu
   SKALD_TRY_ASSIGN(const compact::MergeResult merged,
                    compact::merge(fs_, layout_, tenant, run, options));
   if (merged.part == nullptr)
-    for (const auto& input : run.inputs) emptied_.emplace_back(input);
+    for (const auto& input : run.inputs) emptied_.push_back({input, input->path()});
   compact::publish(tenant, run, merged.part);
   // The largest buffers of the process were just freed; the allocator would keep them resident.
   ::malloc_trim(0);

@@ -122,19 +122,38 @@ class Merger {
 };
 
 // Names are the manifest: a start takes what a part's name covers for its inputs and removes it.
+// Nor may it take in rows that are in the head again because the part they were in was damaged.
 bool covers_another(const ingest::Tenant& tenant, const MergeRun& run,
                     const catalog::PartName& name) {
-  const catalog::PartList parts = tenant.part_list();
-  return std::any_of(parts.begin(), parts.end(), [&](const auto& part) {
-    return name.covers(part->meta().name) &&
-           std::find(run.inputs.begin(), run.inputs.end(), part) == run.inputs.end();
-  });
+  const std::shared_lock lock(tenant.mutex);
+  return std::any_of(tenant.parts.begin(), tenant.parts.end(),
+                     [&](const auto& part) {
+                       return name.covers(part->meta().name) &&
+                              std::find(run.inputs.begin(), run.inputs.end(), part) ==
+                                  run.inputs.end();
+                     }) ||
+         std::any_of(tenant.heads.begin(), tenant.heads.end(), [&](const auto& head) {
+           const ingest::Sequences held = head->sequences_of_day(name.day);
+           return held.first <= name.last_sequence && held.last >= name.first_sequence;
+         });
+}
+
+// A merge that failed when its part had its name already left a file that may hold what the next
+// merge puts in another part as well. Of those two neither need cover the other, and a start would
+// take both. The removal is durable with the next part's name.
+base::Status remove_stray_parts(base::FileSystem& fs, ingest::Tenant& tenant) {
+  while (!tenant.stray_parts.empty()) {
+    base::Status status = fs.remove(tenant.stray_parts.back());
+    if (!status.ok() && status.code() != base::Code::kNotFound) return status;
+    tenant.stray_parts.pop_back();
+  }
+  return {};
 }
 
 }  // namespace
 
 base::Result<MergeResult> merge(base::FileSystem& fs, const catalog::Layout& layout,
-                                const ingest::Tenant& tenant, const MergeRun& run,
+                                ingest::Tenant& tenant, const MergeRun& run,
                                 const MergeOptions& options) {
   catalog::PartName name = run.inputs.front()->meta().name;
   for (const auto& input : run.inputs) {
@@ -145,7 +164,8 @@ base::Result<MergeResult> merge(base::FileSystem& fs, const catalog::Layout& lay
   }
   ++name.level;
   if (covers_another(tenant, run, name))
-    return base::internal("the name " + name.to_string() + " covers a part that is not merged");
+    return base::internal("the name " + name.to_string() + " covers rows that are not merged");
+  SKALD_TRY(remove_stray_parts(fs, tenant));
   const std::string directory = layout.parts_directory(tenant.name);
   SKALD_TRY_ASSIGN(auto builder,
                    catalog::PartBuilder::create(fs, directory, name, part::Effort::kSmall));
@@ -160,8 +180,11 @@ base::Result<MergeResult> merge(base::FileSystem& fs, const catalog::Layout& lay
   MergeResult result = merger.counts();
   if (builder->entries() == 0) return result;
   SKALD_TRY_ASSIGN(result.part, builder->publish());
-  SKALD_TRY(fs.sync_directory(directory));
-  return result;
+  base::Status status = fs.sync_directory(directory);
+  if (status.ok()) return result;
+  tenant.stray_parts.push_back(result.part->path());
+  static_cast<void>(remove_stray_parts(fs, tenant).ok());  // else before the next merge
+  return status;
 }
 
 void publish(ingest::Tenant& tenant, const MergeRun& run,

@@ -40,7 +40,7 @@ struct MergeResult {
 
 // kCorrupt: an input is damaged (it is marked so and will not be chosen again); nothing changed.
 base::Result<MergeResult> merge(base::FileSystem& fs, const catalog::Layout& layout,
-                                const ingest::Tenant& tenant, const MergeRun& run,
+                                ingest::Tenant& tenant, const MergeRun& run,
                                 const MergeOptions& options);
 
 // In one step for scans: the inputs go, the output comes. The files go with their last reader.

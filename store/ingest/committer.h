@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <vector>
 
 #include "proto/base/clock.h"
@@ -81,6 +82,14 @@ class Committer {
   // While set, append() does not wait for room but fails with it.
   void set_stalled(base::Status status);
   void close();  // append() fails from now on; waiters wake
+
+  // `read(marks)` between two commits: what a batch raises whose write may yet fail is not told.
+  template <typename Read>
+  auto read_marks(const Tenant& tenant, Read&& read) {
+    const std::scoped_lock commit(commit_mutex_);
+    const std::shared_lock lock(tenant.mutex);
+    return read(tenant.marks);
+  }
 
   std::uint64_t last_sequence() const;
   void load_recent(std::string_view words) { recent_.load(words); }

@@ -16,7 +16,7 @@ void TenantHead::begin(std::uint64_t sequence) {
 
 void TenantHead::note_sequence(std::int64_t day) {
   if (day_noted_ && day == last_day_) return;
-  days_.try_emplace(day, Sequences{sequence_, 0}).first->second.last = sequence_;
+  days_.try_emplace(day, Sequences{sequence_, sequence_}).first->second.last = sequence_;
   if (first_sequence_ == 0) first_sequence_ = sequence_;
   last_day_ = day;
   day_noted_ = true;

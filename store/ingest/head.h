@@ -44,9 +44,9 @@ struct HeadStream {
   model::TimestampNs min_time_ns = 0, max_time_ns = 0;
 };
 
-// Of WAL records, inclusive.
+// Of WAL records, inclusive; without any the first is beyond every sequence.
 struct Sequences {
-  std::uint64_t first = 0, last = 0;
+  std::uint64_t first = UINT64_MAX, last = 0;
 };
 
 class TenantHead {
@@ -84,9 +84,12 @@ class TenantHead {
   std::uint64_t line_bytes() const noexcept { return line_bytes_; }
   // Of the first record with a row here; 0: there is none.
   std::uint64_t first_sequence() const noexcept { return first_sequence_; }
-  // The records with rows here of this UTC day, of which there must be one. After a death in a seal
-  // they are fewer than those of the generation: the others' rows are in a part already.
-  Sequences sequences_of_day(std::int64_t day) const { return days_.at(day); }
+  // The records with rows here of this UTC day. After a death in a seal they are fewer than those
+  // of the generation: the others' rows are in a part already.
+  Sequences sequences_of_day(std::int64_t day) const {
+    const auto found = days_.find(day);
+    return found != days_.end() ? found->second : Sequences{};
+  }
 
  private:
   void begin(std::uint64_t sequence);

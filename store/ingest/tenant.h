@@ -29,6 +29,9 @@ struct Tenant {
   catalog::MarkTable marks;
   std::vector<std::shared_ptr<const retention::DeleteRecord>> deletes;  // oldest first
 
+  // Files of merges that failed behind their renaming. Under the store's compaction mutex.
+  std::vector<std::string> stray_parts;
+
   std::uint64_t last_delete_number = 0;  // given since the start; under the store's deletes mutex
 
   catalog::PartList part_list() const {

@@ -104,15 +104,22 @@ base::Result<ReplayReport> replay(base::FileSystem& fs, const std::string& direc
     if (const auto header = decode_segment_header({head, *count}); header.ok())
       replayer.add_void(*header);
   }
+  std::vector<WalWriter::Segment> read;
   for (auto& segment : report.segments) {
     auto bytes = fs.read_file(directory + "/" + segment.name, kSegmentFileBytesMax);
     if (!bytes.ok()) {
       report.findings.push_back(segment.name + ": " + bytes.status().to_string());
+      // As many as it has room for: they are not given again.
+      report.next_sequence = std::max(
+          report.next_sequence, segment.last_sequence + segment.bytes / kRecordHeaderBytes + 2);
+      report.unreadable.push_back(std::move(segment.name));
       continue;
     }
     auto owner = std::make_shared<const std::string>(std::move(bytes).value());
     replayer.read_segment(segment, *owner, owner);
+    read.push_back(std::move(segment));
   }
+  report.segments = std::move(read);
   return report;
 }
 

@@ -20,6 +20,7 @@ namespace skald::store::wal {
 
 struct ReplayReport {
   std::vector<WalWriter::Segment> segments;
+  std::vector<std::string> unreadable;  // names of segments that are not among them
   std::uint64_t records = 0;
   std::uint64_t next_sequence = 1;  // beyond every sequence seen, void ones and segments' names too
   std::uint64_t torn_bytes = 0;     // after the last whole record of a segment

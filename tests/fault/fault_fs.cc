@@ -87,6 +87,7 @@ bool FaultFs::crashed() const {
 }
 
 base::Status FaultFs::count_write(const std::string& what) {
+  if (on_write_) on_write_();
   ++writes_;
   if (crash_at_ != 0 && writes_ >= crash_at_)
     return base::from_errno(EIO, what + " after the crash");
@@ -133,6 +134,11 @@ void FaultFs::flip_byte(const std::string& path, std::uint64_t random) {
   byte = static_cast<char>(byte ^ static_cast<char>(1U << (random >> 61)));
 }
 
+void FaultFs::make_unreadable(const std::string& path) {
+  const std::scoped_lock lock(mutex_);
+  unreadable_.insert(path);
+}
+
 std::shared_ptr<FaultFs::Inode> FaultFs::find(const std::string& path) const {
   const auto found = names_.find(path);
   return found == names_.end() ? nullptr : found->second;
@@ -170,6 +176,7 @@ base::Result<std::string> FaultFs::read_file(const std::string& path, std::uint6
   const std::scoped_lock lock(mutex_);
   const auto inode = find(path);
   if (inode == nullptr) return base::from_errno(ENOENT, "open " + path);
+  if (unreadable_.contains(path)) return base::from_errno(EIO, "read " + path);
   if (inode->bytes.size() > size_max) return base::resource_exhausted(path + " is too large");
   return inode->bytes;
 }

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -30,6 +31,10 @@ class FaultFs final : public base::FileSystem {
   // What a machine finds after power came back: unsynced bytes of a file are cut to `keep_permille`
   // of them, unsynced names are undone (a lost rename leaves the old name).
   void power_cycle(unsigned keep_permille);
+  // read_file() of it fails with EIO from now on.
+  void make_unreadable(const std::string& path);
+  // Called at every writing call, before it: a moment at which others may look. Must not write.
+  void on_write(std::function<void()> look) { on_write_ = std::move(look); }
   // Removals survive a crash unsynced, as a disk may write names in any order.
   void keep_removals() { keep_removals_ = true; }
 
@@ -66,12 +71,13 @@ class FaultFs final : public base::FileSystem {
 
   mutable std::mutex mutex_;
   Names names_, durable_names_;
-  std::set<std::string> directories_;
+  std::set<std::string> directories_, unreadable_;
   std::atomic<std::uint64_t> free_{1ULL << 40};
   std::uint64_t writes_ = 0, fail_at_ = 0, crash_at_ = 0;
   int error_number_ = 0;
   bool sticky_ = false;
   std::atomic<bool> keep_removals_{false};
+  std::function<void()> on_write_;
 };
 
 }  // namespace skald::testing

@@ -5,9 +5,11 @@
 
 #include <cerrno>
 #include <chrono>
+#include <future>
 #include <set>
 #include <thread>
 
+#include "store/catalog/layout.h"
 #include "tests/fault/fault_fs.h"
 #include "tests/store/store_testing.h"
 
@@ -243,6 +245,137 @@ TEST_F(StoreFault, WhatAMergeCoversIsRemovedAtAStartOnlyBehindADurableName) {
     expect_exactly_once(fs, life, "failure at " + std::to_string(n));
   }
   EXPECT_GT(n, 4U);
+}
+
+// A merge that failed behind its renaming, then one of more parts: both results have the same
+// level, so neither covers the other.
+TEST_F(StoreFault, WhatAFailedMergeLeftIsNotTakenBesideWhatALaterOneMade) {
+  for (const bool sticky : {false, true}) {
+    std::uint64_t n = 1;
+    for (bool failed = true; failed; ++n) {  // until no write of the merge is left to fail
+      FaultFs fs;
+      auto store = Store::open(options(fs));
+      ASSERT_TRUE(store.ok());
+      Life life;
+      for (int number = 0; number < 2; ++number) {
+        append(**store, life, number, false);
+        ASSERT_TRUE((*store)->flush().ok());
+      }
+      fs.fail_at(n, EIO, sticky);
+      failed = !(*store)->compact().ok();
+      fs.heal();
+      append(**store, life, 2, false);
+      ASSERT_TRUE((*store)->flush().ok());
+      ASSERT_TRUE((*store)->compact().ok());
+      store->reset();
+      expect_exactly_once(fs, life, "failure at " + std::to_string(n));
+    }
+    EXPECT_GT(n, 4U);
+  }
+}
+
+// Deaths between parts and CHECKPOINT, and then the middle one of the parts is damaged: its rows
+// come back from the log, and a merge of its neighbours must not count as having them.
+TEST_F(StoreFault, RowsThatCameBackForADamagedPartAreNotCoveredByItsNeighboursMerge) {
+  int damaged = 0;
+  bool sealed = false;
+  for (std::uint64_t n = 1; !sealed; ++n) {
+    FaultFs fs;
+    Life life;
+    for (int number = 0; number < 3; ++number) {
+      auto store = Store::open(options(fs));
+      ASSERT_TRUE(store.ok());
+      append(**store, life, number, false);
+      fs.fail_at(n, EIO, true);
+      sealed = (*store)->flush().ok();
+      store->reset();
+      fs.heal();
+    }
+    const std::vector<std::string> parts = fs.paths(".part");  // of two days
+    if (parts.size() != 6 || fs.read_file("/data/CHECKPOINT", UINT64_MAX).ok()) continue;
+    fs.flip_byte(parts[1], fs.read_file(parts[1], UINT64_MAX).value().size() - 1);
+    auto store = Store::open(options(fs));
+    ASSERT_TRUE(store.ok());
+    EXPECT_EQ((*store)->stats().quarantined_parts, 1U);
+    static_cast<void>((*store)->compact().ok());
+    store->reset();
+    expect_exactly_once(fs, life, "failure at " + std::to_string(n));
+    ++damaged;
+  }
+  EXPECT_GT(damaged, 0);
+}
+
+// Its rows are missing, but neither are they thrown away, nor do they take the place of new ones.
+TEST_F(StoreFault, ALogThatCannotBeReadIsKeptAndItsSequencesAreNotGivenAgain) {
+  FaultFs fs;
+  Life lost, life;
+  auto store = Store::open(options(fs));
+  ASSERT_TRUE(store.ok());
+  for (int number = 0; number < 5; ++number) append(**store, lost, number, false);
+  store->reset();
+  const std::string segment = fs.paths(".wal").at(0);
+  fs.make_unreadable(segment);
+  store = Store::open(options(fs));
+  ASSERT_TRUE(store.ok());
+  EXPECT_TRUE(read_all(**store).empty());
+  for (int number = 10; number < 13; ++number) append(**store, life, number, false);
+  ASSERT_TRUE((*store)->flush().ok());
+  store->reset();
+  EXPECT_EQ(fs.paths(".unreadable"), std::vector<std::string>{segment + ".unreadable"});
+  for (const std::string& part : fs.paths(".part"))
+    EXPECT_GT(catalog::PartName::parse(part.substr(part.rfind('/') + 1))->first_sequence, 5U);
+  expect_exactly_once(fs, life, "after a seal");
+}
+
+// What a delete took the last row of has no successor whose name would cover it.
+TEST_F(StoreFault, RowsOfAProcessedDeleteDoNotComeBackThoughAWriteFailed) {
+  std::uint64_t n = 1;
+  for (bool failed = true; failed; ++n) {  // until no write is left to fail
+    FaultFs fs;
+    auto store = Store::open(options(fs));
+    ASSERT_TRUE(store.ok());
+    Life life;
+    append(**store, life, 0, false);
+    ASSERT_TRUE((*store)->flush().ok());
+    DeleteRequest request;
+    request.tenant = "t";
+    request.matchers = everything();
+    request.range = {0, INT64_MAX};
+    ASSERT_TRUE((*store)->add_delete(request).ok());
+    const std::uint64_t before = fs.writes();
+    fs.fail_at(n, EIO, false);
+    static_cast<void>((*store)->compact().ok());
+    failed = fs.writes() >= before + n;
+    fs.heal();
+    ASSERT_TRUE((*store)->compact().ok());
+    ASSERT_EQ((*store)->deletes("t").at(0).state, DeleteRequest::State::kProcessed);
+    store->reset();
+    store = Store::open(options(fs));
+    ASSERT_TRUE(store.ok());
+    EXPECT_TRUE(read_all(**store).empty()) << "failure at " << n;
+  }
+  EXPECT_GT(n, 4U);
+}
+
+// An agent that is told of a mark goes on behind it: it must not hear of one whose batch may fail.
+TEST_F(StoreFault, AMarkIsToldOnlyOnceItsBatchIsDurable) {
+  FaultFs fs;
+  auto store = Store::open(options(fs));
+  ASSERT_TRUE(store.ok());
+  Life life;
+  append(**store, life, 0, false);
+  std::future<std::vector<model::FileMark>> told;
+  fs.on_write([&] {
+    if (told.valid()) return;
+    told = std::async(std::launch::async, [&] { return (*store)->marks("t", "agent"); });
+    // Long enough for an answer that does not wait for the write; one that does comes after it.
+    told.wait_for(std::chrono::milliseconds(200));
+  });
+  fs.fail_at(1, EIO, true);
+  append(**store, life, 1, false);
+  EXPECT_EQ(life.refused, 1U);
+  ASSERT_TRUE(told.valid());
+  EXPECT_EQ(told.get().at(0).end_offset, life.stored_to);
 }
 
 TEST_F(StoreFault, AFullDiskRefusesAppendsKeepsAnsweringAndResumes) {
