@@ -1,8 +1,8 @@
 #pragma once
 // The Store behind store.h: wires the rooms below together and owns the threads.
 //
-// Lock order: seal_mutex_ / compact_mutex_ -> index_mutex_ -> the committer's -> a tenant's -> small
-// leaf mutexes.
+// Lock order: seal_mutex_ / compact_mutex_ -> index_mutex_ -> the committer's -> a tenant's ->
+// small leaf mutexes.
 
 #include <atomic>
 #include <condition_variable>
