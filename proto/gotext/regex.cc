@@ -4,6 +4,7 @@
 
 #include <list>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 
 #include "proto/base/utf8.h"
@@ -34,17 +35,18 @@ std::string_view go_reason(re2::RE2::ErrorCode code) {
   }
 }
 
-// Least recently used of the process' expressions.
+// Least recently used of the process' expressions; also of those that do not compile, which may
+// take as long to say.
 class Cache {
  public:
-  RegexPtr find(const std::string& pattern) {
+  std::optional<base::Result<RegexPtr>> find(const std::string& pattern) {
     const std::lock_guard lock(mutex_);
     const auto at = by_pattern_.find(pattern);
-    if (at == by_pattern_.end()) return nullptr;
+    if (at == by_pattern_.end()) return std::nullopt;
     order_.splice(order_.begin(), order_, at->second);
     return at->second->second;
   }
-  void insert(const std::string& pattern, RegexPtr regex) {
+  void insert(const std::string& pattern, base::Result<RegexPtr> regex) {
     const std::lock_guard lock(mutex_);
     if (by_pattern_.contains(pattern)) return;
     order_.emplace_front(pattern, std::move(regex));
@@ -55,7 +57,7 @@ class Cache {
   }
 
  private:
-  using Order = std::list<std::pair<std::string, RegexPtr>>;
+  using Order = std::list<std::pair<std::string, base::Result<RegexPtr>>>;
   std::mutex mutex_;
   Order order_;
   std::unordered_map<std::string, Order::iterator> by_pattern_;
@@ -146,23 +148,28 @@ void for_each_match(const re2::RE2& regex, std::string_view text, int group_coun
   }
 }
 
-}  // namespace
-
-base::Result<RegexPtr> compile_regex(std::string_view pattern) {
-  const std::string key(pattern);
-  if (RegexPtr known = cache().find(key)) return known;
+base::Result<RegexPtr> compile(const std::string& pattern) {
   re2::RE2::Options options;
   options.set_log_errors(false);
   options.set_max_mem(kRegexMemoryMax);
-  auto regex = std::make_shared<const re2::RE2>(key, options);
+  auto regex = std::make_shared<const re2::RE2>(pattern, options);
   if (!regex->ok()) {
     const bool no_argument = regex->error_code() == re2::RE2::ErrorTrailingBackslash;
     return base::invalid_argument(
         "error parsing regexp: " + std::string(go_reason(regex->error_code())) + ": `" +
         (no_argument ? "" : regex->error_arg()) + "`");
   }
-  cache().insert(key, regex);
   return RegexPtr(std::move(regex));
+}
+
+}  // namespace
+
+base::Result<RegexPtr> compile_regex(std::string_view pattern) {
+  const std::string key(pattern);
+  if (auto known = cache().find(key)) return *std::move(known);
+  base::Result<RegexPtr> regex = compile(key);
+  cache().insert(key, regex);
+  return regex;
 }
 
 base::Result<RegexPtr> must_compile_regex(std::string_view pattern) {
