@@ -306,10 +306,13 @@ base::Result<std::shared_ptr<const store::LineMatcher>> compile_line_matcher(
 
 base::Result<std::unique_ptr<Stage>> make_line_filter_stage(const logql::LineFilters& e) {
   std::vector<LineFilterStage::Filter> filters;
-  for (const logql::LineFilter& filter : e.filters) {
-    SKALD_TRY_ASSIGN(auto matcher, compile_line_matcher(filter));
-    filters.push_back({std::move(matcher), logql::is_negated(filter.match)});
+  filters.reserve(e.filters.size());
+  // From the last one on: of several faults Loki tells the last.
+  for (auto filter = e.filters.rbegin(); filter != e.filters.rend(); ++filter) {
+    SKALD_TRY_ASSIGN(auto matcher, compile_line_matcher(*filter));
+    filters.push_back({std::move(matcher), logql::is_negated(filter->match)});
   }
+  std::reverse(filters.begin(), filters.end());
   return std::unique_ptr<Stage>(std::make_unique<LineFilterStage>(std::move(filters)));
 }
 

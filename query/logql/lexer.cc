@@ -5,6 +5,7 @@
 
 #include "proto/base/utf8.h"
 #include "proto/gotext/duration.h"
+#include "proto/gotext/unicode.h"
 #include "proto/model/labels.h"
 
 namespace skald::query::logql {
@@ -170,17 +171,9 @@ const Table& functions() {
 bool is_decimal(std::int32_t ch) { return ch >= '0' && ch <= '9'; }
 std::int32_t lower(std::int32_t ch) { return ('a' - 'A') | ch; }
 bool is_hex(std::int32_t ch) { return is_decimal(ch) || (lower(ch) >= 'a' && lower(ch) <= 'f'); }
-// Letters beyond ASCII: everything that is not one of Unicode's spaces, controls or common
-// punctuation. Go asks the tables; the difference only decides how such a text is split into
-// identifiers.
-bool is_letter(std::int32_t ch) {
-  if (ch < 0x80) return (lower(ch) >= 'a' && lower(ch) <= 'z');
-  if (ch < 0xC0) return ch == 0xAA || ch == 0xB5 || ch == 0xBA;
-  if (ch == 0xD7 || ch == 0xF7 || ch == 0xFFFD) return false;
-  if (ch >= 0x2000 && ch <= 0x2BFF) return false;  // punctuation, symbols, arrows
-  if (ch >= 0x3000 && ch <= 0x3004) return false;
-  if (ch >= 0xE000 && ch <= 0xF8FF) return false;
-  return ch < 0x1F000 || ch > 0x1FAFF;  // emoji
+bool is_letter(std::int32_t ch) { return ch > 0 && gotext::is_letter(static_cast<char32_t>(ch)); }
+bool is_digit(std::int32_t ch) {
+  return ch > 0 && gotext::is_digit_rune(static_cast<char32_t>(ch));
 }
 bool is_space(std::int32_t ch) {
   return ch == ' ' || (ch >= '\t' && ch <= '\r') || ch == 0x85 || ch == 0xA0 || ch == 0x1680 ||
@@ -244,9 +237,12 @@ void Lexer::report(std::string_view message) {
 }
 
 void Lexer::load() {
-  // The first character: a byte order mark is ignored.
-  if (text_.starts_with("\xEF\xBB\xBF")) text_.remove_prefix(3);
   cursor_ = Cursor{};
+  // As the first character a byte order mark is ignored, but counted.
+  if (text_.starts_with("\xEF\xBB\xBF")) {
+    text_.remove_prefix(3);
+    ++cursor_.column;
+  }
   ch_width_ = 0;
   advance();
 }
@@ -438,7 +434,7 @@ Token Lexer::scan() {
     if (ch_ == '_' || is_letter(ch_)) {
       raw_ = Raw::kIdent;
       do advance();
-      while (ch_ == '_' || is_letter(ch_) || is_decimal(ch_));
+      while (ch_ == '_' || is_letter(ch_) || is_digit(ch_));
     } else if (is_decimal(ch_)) {
       scan_number(false);
     } else if (ch_ == kEof) {

@@ -98,6 +98,10 @@ TEST(StageFaults, OfPatternsAndRegularExpressions) {
       {"|> \"<a><_>\"",
        "parse error : stage '|> \"<a><_>\"' : found consecutive capture '<a><_>': invalid "
        "expression"},
+      {"|= ip(\"x\") |= ip(\"y\")",
+       "parse error : stage '|= ip(\"x\") |= ip(\"y\")' : ip: invalid pattern: \"y\""},
+      {"|~ \"(\" |= \"a\"",
+       "parse error : stage '|~ \"(\" |= \"a\"' : error parsing regexp: missing closing ): `(`"},
       {"| x=0x1F", ""},
       {"| x=1e400", ""},
   };

@@ -25,6 +25,22 @@ std::string parsed(std::string_view text) {
   return result.ok() ? to_string(**result) : std::string(result.status().message());
 }
 
+TEST(Parser, SplitsTextsAtWhatIsNoLetter) {
+  const Case cases[] = {
+      {"\xEF\xBB\xBF{a=\"b\"}", "{a=\"b\"}"},  // a byte order mark
+      {"\xEF\xBB\xBFjob{", "parse error at line 1, col 2: syntax error: unexpected IDENTIFIER"},
+      {"{a\xEF\xBB\xBF=\"b\"}",
+       "parse error at line 1, col 3: syntax error: unexpected IDENTIFIER, expecting = or =~ or !~ "
+       "or !="},
+      {"{x\u0300=\"b\"}",  // a mark is no letter
+       "parse error at line 1, col 3: syntax error: unexpected IDENTIFIER, expecting = or =~ or !~ "
+       "or !="},
+      {"{a\u0661=\"b\"}", "{\"a\u0661\"=\"b\"}"},  // a digit
+      {"{a=\"b\"} | \u02B0x=\"c\"", "{a=\"b\"} | \"\u02B0x\"=\"c\""},
+  };
+  for (const auto& [in, out] : cases) EXPECT_EQ(parsed(in), out) << in;
+}
+
 // The wording and positions of Loki's own parser tests.
 TEST(Parser, SaysWhatWasExpectedAndWhere) {
   const Case cases[] = {
