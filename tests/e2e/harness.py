@@ -110,10 +110,11 @@ def spawn(name, argv, **options):
 
 
 class Http:
-    """One connection to a server; reconnects after errors."""
+    """One connection to a server; reconnects after errors. `headers` go with every request."""
 
-    def __init__(self, port, timeout=60):
+    def __init__(self, port, timeout=60, headers=None):
         self.port, self.timeout, self.connection = port, timeout, None
+        self.headers = headers or {}
 
     def request(self, method, path, body=None, headers=None):
         """Status, headers (lower case), body bytes. Connection errors raise OSError."""
@@ -121,7 +122,7 @@ class Http:
             self.connection = http.client.HTTPConnection("127.0.0.1", self.port,
                                                          timeout=self.timeout)
         try:
-            self.connection.request(method, path, body, headers or {})
+            self.connection.request(method, path, body, {**self.headers, **(headers or {})})
             response = self.connection.getresponse()
             data = response.read()
         except (OSError, http.client.HTTPException) as error:

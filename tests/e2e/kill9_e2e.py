@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Kill -9 at random moments under load. Store: pushers retry until acknowledged; whatever was
-acknowledged is there exactly once, and what was not at most once. Agent: it tails growing files;
-in the end each line is there exactly once. The seed is printed; pass it back to repeat a run.
+"""Kill -9 at random moments under load. Store: pushers of two tenants and two days retry until
+acknowledged, into a head so small that it is sealed all the time; whatever was acknowledged is there
+exactly once, and what was not at most once. Agent: it tails growing files; in the end each line is
+there exactly once. The seed is printed; pass it back to repeat a run.
 
 usage: kill9_e2e.py --bin DIR [--kills 50] [--seed N]
 """
@@ -18,6 +19,17 @@ from harness import check, equal, wait_until
 
 BATCH = 40
 BASE_NS = 1_700_000_000 * 10**9
+DAY_NS = 86_400 * 10**9
+TENANTS = ("one", "two")
+CONFIG = """
+auth_enabled: true
+storage:
+  head_bytes_max: 32KB
+limits_config:
+  reject_old_samples: false
+  retention_period: 0s
+  max_query_length: 0s
+"""
 
 
 class Pusher(threading.Thread):
@@ -26,13 +38,14 @@ class Pusher(threading.Thread):
     def __init__(self, number, port, stop):
         super().__init__(daemon=True)
         self.number, self.port, self.stopping = number, port, stop
+        self.tenant = {"X-Scope-OrgID": TENANTS[number % len(TENANTS)]}
         self.acknowledged, self.sent, self.refused = set(), set(), []
 
     def run(self):
-        http = harness.Http(self.port, timeout=10)
+        http = harness.Http(self.port, timeout=10, headers=self.tenant)
         sequence = 0
         while not self.stopping.is_set():
-            lines = [(BASE_NS + (sequence + i) * 1000 + self.number,
+            lines = [(BASE_NS + i % 2 * DAY_NS + (sequence + i) * 1000 + self.number,
                       f'{{"pusher": {self.number}, "sequence": {sequence + i}, "pad": "{"x" * 40}"}}')
                      for i in range(BATCH)]
             sequence += BATCH
@@ -55,21 +68,23 @@ class Pusher(threading.Thread):
 
 
 def kill_store(rng, kills):
-    config = ("limits_config:\n  reject_old_samples: false\n  retention_period: 0s\n"
-              "  max_query_length: 0s\n")
-    skald = harness.Skald(config=config)
+    skald = harness.Skald(config=CONFIG)
     stop = threading.Event()
     pushers = [Pusher(n, skald.port, stop) for n in range(3)]
     for pusher in pushers:
         pusher.start()
     for _ in range(kills):
         moment = rng.random() * 0.25
-        if rng.random() < 0.5:   # die while sealing and compacting, too
-            flusher = threading.Thread(target=flush_quietly, args=(skald.port,), daemon=True)
-            flusher.start()
+        for path in ("/flush", "/skald/v1/compact"):   # die while it does that, too
+            if rng.random() < 0.4:
+                threading.Thread(target=post_quietly, args=(skald.port, path), daemon=True).start()
         time.sleep(moment)
         skald.kill()
-        skald = harness.Skald(config=config, port=skald.port)
+        if rng.random() < 0.3:   # and while it starts
+            skald = harness.Skald(config=CONFIG, port=skald.port, wait=False)
+            time.sleep(rng.random() * 0.05)
+            skald.kill()
+        skald = harness.Skald(config=CONFIG, port=skald.port)
     time.sleep(0.2)
     stop.set()
     for pusher in pushers:
@@ -78,9 +93,9 @@ def kill_store(rng, kills):
     equal(skald.stop(), 0, "the store's exit code")
 
 
-def flush_quietly(port):
+def post_quietly(port, path):
     try:
-        harness.Http(port, timeout=10).request("POST", "/flush")
+        harness.Http(port, timeout=10).request("POST", path)
     except OSError:
         pass
 
@@ -90,7 +105,8 @@ def check_store(skald, pushers):
         check(not pusher.refused, f"a good push was refused: {pusher.refused[:1]}")
         found = collections.Counter(
             line for _, line, _ in
-            skald.http.entries(f'{{job="kill9",pusher="{pusher.number}"}}', start=BASE_NS - 1))
+            harness.Http(skald.port, headers=pusher.tenant).entries(
+                f'{{job="kill9",pusher="{pusher.number}"}}', start=BASE_NS - 1))
         lost = pusher.acknowledged - set(found)
         check(not lost, f"{len(lost)} acknowledged lines are lost, {sorted(lost)[:2]}")
         double = [line for line, count in found.items() if count != 1]
