@@ -109,13 +109,15 @@ void add_ingest(MetricsText& out, const Ingest& ingest) {
     out.sample({{"reason", refusal_name(static_cast<Refusal>(i))}}, c.refused[i].load());
 }
 
-void add_queries(MetricsText& out, const QueryCounters& c, std::uint64_t shared) {
+void add_queries(MetricsText& out, const QueryCounters& c, const SharedRuns& runs) {
   counter(out, "skald_queries_total", "LogQL queries run.", c.queries.load());
   counter(out, "skald_queries_failed_total", "LogQL queries that failed.", c.failed.load());
   counter(out, "skald_queries_cancelled_total", "LogQL queries whose client left.",
           c.cancelled.load());
   counter(out, "skald_queries_shared_total", "LogQL queries answered by an equal one's run.",
-          shared);
+          runs.shared());
+  gauge(out, "skald_query_answers_bytes", "Memory of answers that are being sent.",
+        runs.answers_bytes());
   counter(out, "skald_query_bytes_total", "Line bytes looked at by queries.", c.bytes.load());
   counter(out, "skald_query_lines_total", "Lines looked at by queries.", c.lines.load());
   counter(out, "skald_query_entries_total", "Entries returned by queries.", c.entries.load());
@@ -140,7 +142,7 @@ ServerResponse metrics(Call& call) {
   add_store(out, call.api.deps.store->stats());
   if (call.api.deps.server_stats) add_server(out, call.api.deps.server_stats());
   add_ingest(out, call.api.ingest);
-  add_queries(out, call.api.query_counters, call.api.shared_runs.shared());
+  add_queries(out, call.api.query_counters, call.api.shared_runs);
   add_result_cache(out, call.api.results.stats());
   add_routes(out, call.api);
   if (call.api.deps.more_metrics) call.api.deps.more_metrics(out.text());

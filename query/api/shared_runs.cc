@@ -1,5 +1,7 @@
 #include "query/api/shared_runs.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -68,6 +70,18 @@ void SharedRuns::land(const Flight& flight, const std::string& key) {
   changed_.notify_all();
 }
 
+// Counted until the last who sends it is done.
+std::shared_ptr<const QueryResult> SharedRuns::held(QueryResult result) const {
+  answers_bytes_->fetch_add(result.memory_bytes);
+  const auto let_go = [all = answers_bytes_](const QueryResult* answer) {
+    const std::uint64_t bytes = answer->memory_bytes;
+    delete answer;
+    all->fetch_sub(bytes);
+    if (bytes > kLargeBytes) ::malloc_trim(0);
+  };
+  return {new QueryResult(std::move(result)), let_go};
+}
+
 SharedRuns::Answer SharedRuns::lead(Flight& flight, const std::string& key,
                                     const QueryRequest& request, const Run& run,
                                     std::unique_lock<std::mutex>& lock) {
@@ -77,8 +91,8 @@ SharedRuns::Answer SharedRuns::lead(Flight& flight, const std::string& key,
   own.others = &flight.others;
   lock.unlock();
   auto result = run(own);
-  Answer answer = result.ok() ? Answer(std::make_shared<const QueryResult>(std::move(*result)))
-                              : Answer(std::move(result).status());
+  Answer answer =
+      result.ok() ? Answer(held(std::move(*result))) : Answer(std::move(result).status());
   lock.lock();
   flight.led = false;
   if (answer.ok() || of_the_query(answer.status())) {

@@ -36,6 +36,8 @@ class SharedRuns {
   void on_change() noexcept { generation_.fetch_add(1); }
   std::uint32_t waiting() const;  // clients that wait for another's run
   std::uint64_t shared() const noexcept { return shared_.load(std::memory_order_relaxed); }
+  // Of answers that are being sent, as their queries were charged.
+  std::uint64_t answers_bytes() const noexcept { return answers_bytes_->load(); }
 
  private:
   struct Flight;
@@ -45,6 +47,7 @@ class SharedRuns {
   std::shared_ptr<Flight> board(const std::string& key);
   Answer lead(Flight& flight, const std::string& key, const QueryRequest& request, const Run& run,
               std::unique_lock<std::mutex>& lock);
+  std::shared_ptr<const QueryResult> held(QueryResult result) const;
   void leave(Flight& flight, const std::string& key);
   void land(const Flight& flight, const std::string& key);
 
@@ -52,6 +55,9 @@ class SharedRuns {
   std::condition_variable changed_;
   std::unordered_map<std::string, Lane> lanes_;
   std::atomic<std::uint64_t> generation_{0}, shared_{0};
+  // Answers may outlive this.
+  std::shared_ptr<std::atomic<std::uint64_t>> answers_bytes_ =
+      std::make_shared<std::atomic<std::uint64_t>>(0);
 };
 
 }  // namespace skald::query::api

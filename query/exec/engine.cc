@@ -1,5 +1,7 @@
 #include "query/exec/engine.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 
 #include "query/exec/evaluator.h"
@@ -137,6 +139,14 @@ base::Status run_metric(store::Store& store, QueryContext& context, const Expr& 
   return {};
 }
 
+// Goes after all that a query took.
+struct GivesBack {
+  const QueryContext& context;
+  ~GivesBack() {
+    if (context.was_large()) ::malloc_trim(0);
+  }
+};
+
 }  // namespace
 
 struct Engine::Impl {
@@ -185,6 +195,7 @@ base::Result<QueryResult> Engine::Impl::run(const QueryRequest& request,
   SKALD_TRY_ASSIGN(const logql::ExprPtr expr, logql::parse(request.text));
   QueryContext context(request, options, clock);
   context.ranges = ranges;
+  const GivesBack gives_back{context};
   QueryResult result;
   if (const auto* selector = expr->as<logql::LogSelector>()) {
     if (request.instant)
@@ -195,6 +206,7 @@ base::Result<QueryResult> Engine::Impl::run(const QueryRequest& request,
   } else {
     SKALD_TRY(run_metric(store, context, *expr, result));
   }
+  result.memory_bytes = context.held_bytes();
   result.stats.lines_processed = context.lines;
   result.stats.bytes_processed = context.line_bytes;
   result.stats.post_filter_lines = context.lines_kept;

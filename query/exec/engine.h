@@ -88,7 +88,11 @@ struct QueryResult {
   std::variant<Streams, Matrix, Vector, Scalar> data;
   std::vector<std::string> warnings;
   QueryStats stats;
+  std::uint64_t memory_bytes = 0;  // what it holds, as its query was charged
 };
+// From so much memory on, what was freed is given back to the system, where the allocator would
+// keep it for the next large query.
+constexpr std::uint64_t kLargeBytes = 32U << 20;
 
 struct EngineOptions {
   unsigned workers = 2;                      // threads per query

@@ -1,8 +1,9 @@
 #include "query/exec/log_query.h"
 
 #include <algorithm>
-#include <map>
+#include <deque>
 #include <mutex>
+#include <unordered_map>
 
 #include "query/exec/column_rows.h"
 #include "query/exec/held_bytes.h"
@@ -25,7 +26,7 @@ struct Place {
 
 struct Hit {
   Place place;
-  model::Labels stream;
+  std::uint32_t labels = 0;  // a number of Best::number()
   LogEntry entry;
   std::uint64_t bytes = 0;
 };
@@ -59,7 +60,19 @@ class Best {
     hits_.push_back(std::move(hit));
     std::push_heap(hits_.begin(), hits_.end(), order);
   }
-  std::vector<Hit> take() {
+  // Of a stream's labels, which thousands of entries share.
+  std::uint32_t number(model::Labels labels) {
+    const std::lock_guard lock(mutex_);
+    const auto [known, added] =
+        numbers_.try_emplace(std::move(labels), static_cast<std::uint32_t>(streams_.size()));
+    if (added) {
+      context_.charge(held_bytes(known->first) + sizeof(model::Labels) + kMapNodeBytes);
+      streams_.push_back(&known->first);
+    }
+    return known->second;
+  }
+  const std::vector<const model::Labels*>& streams() const { return streams_; }
+  std::deque<Hit> take() {
     std::sort(hits_.begin(), hits_.end(),
               [&](const Hit& a, const Hit& b) { return before(a.place, b.place); });
     return std::move(hits_);
@@ -70,7 +83,9 @@ class Best {
   const bool forward_;
   QueryContext& context_;
   mutable std::mutex mutex_;
-  std::vector<Hit> hits_;
+  std::deque<Hit> hits_;  // does not double
+  std::unordered_map<model::Labels, std::uint32_t, model::LabelsHash> numbers_;
+  std::vector<const model::Labels*> streams_;  // by number
 };
 
 model::Labels to_labels(const std::vector<LabelView>& views) {
@@ -103,7 +118,9 @@ class LogVisitor final : public store::BlockVisitor {
     for (unsigned i = 0; i < workers; ++i) {
       rows_.push_back(std::make_unique<Row>(hints, &context));
       filter_rows_.push_back(std::make_unique<Row>(filter.hints, &context));
+      numbers_.emplace_back(streams.size());
     }
+    context.charge(workers * streams.size() * sizeof(std::uint32_t));
   }
 
   bool wants(model::TimestampNs min_ns, model::TimestampNs max_ns) override {
@@ -134,7 +151,7 @@ class LogVisitor final : public store::BlockVisitor {
       store::Selection part(block.rows());
       const std::size_t end = std::min(order.size(), from + batch);
       for (std::size_t i = from; i < end; ++i) part.set(order[i]);
-      SKALD_TRY_ASSIGN(const Batch done, rows(block, part, *rows_[worker]));
+      SKALD_TRY_ASSIGN(const Batch done, rows(block, part, worker));
       batch = std::min(most, batch_after(end - from, done.bytes));
       from = end;
       // Where lines are read for nothing, columns are asked about the rest of them.
@@ -182,7 +199,9 @@ class LogVisitor final : public store::BlockVisitor {
     return {};
   }
 
-  base::Result<Batch> rows(store::Block& block, const store::Selection& selection, Row& row) {
+  base::Result<Batch> rows(store::Block& block, const store::Selection& selection,
+                           unsigned worker) {
+    Row& row = *rows_[worker];
     SKALD_TRY_ASSIGN(const auto times, block.timestamps());
     SKALD_TRY_ASSIGN(const auto streams, block.streams());
     SKALD_TRY_ASSIGN(const auto ranks, block.ranks());
@@ -205,7 +224,7 @@ class LogVisitor final : public store::BlockVisitor {
         return;
       }
       ++out.kept;
-      take(row, {times[r], streams[r], ranks.empty() ? 0 : ranks[r], block.sequence(), r});
+      take(row, worker, {times[r], streams[r], ranks.empty() ? 0 : ranks[r], block.sequence(), r});
     });
     context_.lines += out.rows;
     context_.lines_kept += out.kept;
@@ -214,25 +233,38 @@ class LogVisitor final : public store::BlockVisitor {
     return out;
   }
 
-  void take(const Row& row, const Place& place) {
+  void take(const Row& row, unsigned worker, const Place& place) {
     if (!best_.wants(place.time)) return;
     Hit hit;
     hit.place = place;
     hit.entry.timestamp_ns = row.timestamp_ns;
     hit.entry.line = row.line;
     std::vector<LabelView> views;
-    row.collect(Category::kStream, views);
-    hit.stream = to_labels(views);
+    hit.labels = labels_of(row, place.stream, numbers_[worker], views);
     row.collect(Category::kMetadata, views);
     hit.entry.metadata = to_labels(views);
     row.collect(Category::kParsed, views);
     hit.entry.parsed = to_labels(views);
-    // Twice, because hits lie in a vector that doubles.
-    hit.bytes = 2 * sizeof(Hit) + row.line.size();
-    for (const model::Labels* labels : {&hit.stream, &hit.entry.metadata, &hit.entry.parsed})
-      hit.bytes += held_bytes(*labels);
+    hit.bytes = sizeof(Hit) + kAnswerBytes + row.line.size() + kAllocationBytes +
+                held_bytes(hit.entry.metadata) + held_bytes(hit.entry.parsed);
+    if (!hit.entry.metadata.empty() || !hit.entry.parsed.empty()) hit.bytes += kFoldBytes;
     best_.offer(std::move(hit));
   }
+
+  // `known`: of the streams whose labels a row did not change; one more than the number.
+  std::uint32_t labels_of(const Row& row, std::uint32_t stream, std::vector<std::uint32_t>& known,
+                          std::vector<LabelView>& views) {
+    if (!row.changed() && known[stream] != 0) return known[stream] - 1;
+    row.collect(Category::kStream, views);
+    const std::uint32_t number = best_.number(to_labels(views));
+    if (!row.changed()) known[stream] = number + 1;
+    return number;
+  }
+
+  // An entry's place in the answer, and a pointer to it while that is sent.
+  static constexpr std::uint64_t kAnswerBytes = sizeof(LogEntry) + 2 * sizeof(void*);
+  // What sending takes for an entry whose labels no other may have.
+  static constexpr std::uint64_t kFoldBytes = 160;
 
   const ReadyPipeline& pipeline_;
   const ColumnFilter& filter_;
@@ -242,11 +274,12 @@ class LogVisitor final : public store::BlockVisitor {
   const plan::Pushdown pushdown_;
   const bool forward_;
   std::vector<std::unique_ptr<Row>> rows_, filter_rows_;
+  std::vector<std::vector<std::uint32_t>> numbers_;  // by worker and stream
 };
 
 // At most one entry per interval, counted from the last one given.
-void thin_out(std::vector<Hit>& hits, std::int64_t interval_ns, std::size_t limit) {
-  std::vector<Hit> kept;
+void thin_out(std::deque<Hit>& hits, std::int64_t interval_ns, std::size_t limit) {
+  std::deque<Hit> kept;
   for (Hit& hit : hits) {
     if (kept.size() == limit) break;
     const std::int64_t distance =
@@ -254,6 +287,32 @@ void thin_out(std::vector<Hit>& hits, std::int64_t interval_ns, std::size_t limi
     if (distance >= interval_ns) kept.push_back(std::move(hit));
   }
   hits = std::move(kept);
+}
+
+// Streams by their labels. Entries leave the hits one by one, so that there is no second list.
+Streams in_streams(std::deque<Hit> hits, const std::vector<const model::Labels*>& labels,
+                   QueryContext& context) {
+  std::vector<std::size_t> sizes(labels.size());
+  for (const Hit& hit : hits) ++sizes[hit.labels];
+  std::vector<std::uint32_t> order, place(labels.size());
+  for (std::uint32_t number = 0; number < labels.size(); ++number)
+    if (sizes[number] > 0) order.push_back(number);
+  std::sort(order.begin(), order.end(),
+            [&](std::uint32_t a, std::uint32_t b) { return *labels[a] < *labels[b]; });
+  Streams out;
+  out.streams.reserve(order.size());
+  for (const std::uint32_t number : order) {
+    place[number] = static_cast<std::uint32_t>(out.streams.size());
+    LogStream& stream = out.streams.emplace_back();
+    stream.labels = *labels[number];
+    stream.entries.reserve(sizes[number]);
+    context.charge(sizeof(LogStream) + held_bytes(stream.labels));
+  }
+  for (; !hits.empty(); hits.pop_front()) {
+    out.streams[place[hits.front().labels]].entries.push_back(std::move(hits.front().entry));
+    context.release(sizeof(Hit));
+  }
+  return out;
 }
 
 }  // namespace
@@ -276,21 +335,11 @@ base::Status run_log_query(store::Store& store, QueryContext& context,
   SKALD_TRY(scan->run(visitor, options));
   SKALD_TRY(context.check());
   take_stats(*scan, result);
-  std::vector<Hit> hits = best.take();
+  std::deque<Hit> hits = best.take();
   if (all) thin_out(hits, request.interval_ns, request.limit);
-  std::map<model::Labels, LogStream> streams;
-  for (Hit& hit : hits) {
-    LogStream& stream = streams[hit.stream];
-    stream.entries.push_back(std::move(hit.entry));
-  }
-  Streams out;
-  for (auto& [labels, stream] : streams) {
-    stream.labels = labels;
-    result.stats.entries_returned += stream.entries.size();
-    out.streams.push_back(std::move(stream));
-  }
-  result.data = std::move(out);
-  return {};
+  result.stats.entries_returned = hits.size();
+  result.data = in_streams(std::move(hits), best.streams(), context);
+  return context.check_memory();
 }
 
 }  // namespace skald::query

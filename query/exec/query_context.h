@@ -1,6 +1,7 @@
 #pragma once
 // What all parts of one running query share: its bounds and its counters. Thread-safe.
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <string>
@@ -28,6 +29,8 @@ class QueryContext final : public store::ScanMemory, public gotext::ExecHost {
   bool charge(std::uint64_t bytes) noexcept {
     const auto size = static_cast<std::int64_t>(bytes);
     const std::int64_t held = memory_.fetch_add(size, std::memory_order_relaxed) + size;
+    if (held > static_cast<std::int64_t>(kLargeBytes) && !was_large())
+      large_.store(true, std::memory_order_relaxed);
     if (held <= 0 || static_cast<std::uint64_t>(held) <= options.memory_max) return true;
     refused_.store(true, std::memory_order_relaxed);
     return false;
@@ -41,6 +44,10 @@ class QueryContext final : public store::ScanMemory, public gotext::ExecHost {
   void release(std::uint64_t bytes) noexcept {
     memory_.fetch_sub(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
   }
+  std::uint64_t held_bytes() const noexcept {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(memory_.load(), 0));
+  }
+  bool was_large() const noexcept { return large_.load(std::memory_order_relaxed); }
   base::Status check_memory() const {
     if (refused_.load(std::memory_order_relaxed))
       return base::resource_exhausted(
@@ -69,7 +76,7 @@ class QueryContext final : public store::ScanMemory, public gotext::ExecHost {
  private:
   // Estimates: a series that grew a label gives back a little more than it took.
   std::atomic<std::int64_t> memory_{0};
-  std::atomic<bool> refused_{false};
+  std::atomic<bool> refused_{false}, large_{false};
 };
 
 }  // namespace skald::query
