@@ -2,9 +2,11 @@
 // than the budget and a little meanwhile. Counts what is really allocated.
 #include <gtest/gtest.h>
 #include <malloc.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdlib>
+#include <filesystem>
 #include <new>
 
 #include "query/exec/engine.h"
@@ -58,6 +60,7 @@ class Budget : public ::testing::Test {
     options.memory_max = kBudget;
     const Engine engine(store(), base::Clock::system(), options);
     QueryRequest request;
+    request.tenant = tenant_;
     request.text = text;
     request.instant = instant;
     request.start_ns = 0;
@@ -87,7 +90,63 @@ class Budget : public ::testing::Test {
   virtual store::Store& store() { return store_; }
 
   MemoryStore store_{1000};
+  std::string tenant_ = "fake";
 };
+
+// The same over parts on disk, of two tenants at once.
+class BudgetOfParts : public Budget {
+ protected:
+  BudgetOfParts()
+      : directory_(std::filesystem::temp_directory_path() /
+                   ("skald-budget-" + std::to_string(::getpid()))) {
+    tenant_ = "a|b";
+    store::StoreOptions options;
+    options.data_dir = directory_.string();
+    options.background_threads = 0;
+    auto opened = store::Store::open(std::move(options));
+    EXPECT_TRUE(opened.ok()) << opened.status().message();
+    parts_ = std::move(*opened);
+    for (const char* tenant : {"a", "b"}) append(tenant);
+    EXPECT_TRUE(parts_->flush().ok());
+    EXPECT_EQ(parts_->stats().head_entries, 0U);
+  }
+  ~BudgetOfParts() override {
+    parts_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+  store::Store& store() override { return *parts_; }
+
+ private:
+  void append(const std::string& tenant) {
+    std::vector<std::string> lines;
+    for (int i = 0; i < 20'000; ++i) {
+      const std::string n = std::to_string(i);
+      lines.push_back("{\"id\":\"id-" + tenant + n + "\",\"n\":" + n + ",\"text\":\"" + n +
+                      std::string(200, 'x') + "\"}");
+    }
+    model::PushBatch batch;
+    batch.streams.push_back({{{"job", "a"}}, {}});
+    for (std::size_t i = 0; i < lines.size(); ++i)
+      batch.streams[0].entries.push_back(
+          {static_cast<std::int64_t>(i + 1) * kSecond / 10, lines[i], {}});
+    EXPECT_TRUE(parts_->append(tenant, batch).ok());
+  }
+
+  std::filesystem::path directory_;
+  std::unique_ptr<store::Store> parts_;
+};
+
+TEST_F(BudgetOfParts, IsHeldByAQueryOfTwoTenants) {
+  expect_answered(R"(sum by (job) (count_over_time({job="a"} | json [1h])))");
+  expect_answered(R"({job="a"} |= "id-b19999")", false);
+  expect_refused(R"(sum by (id, text) (count_over_time({job="a"} | json [1h])))");
+  expect_refused(R"(count_over_time({job="a"} | json [1m]))", false);
+  expect_refused(R"(quantile_over_time(0.5, {job="a"} | json | unwrap n [10m]) by (id, text))",
+                 false);
+  expect_refused(R"(sum(rate_counter({job="a"} | json | unwrap n [1000s])))", false);
+  expect_refused(R"({job="a"} | json)", false);
+  expect_refused(R"({job="a"} | line_format `{{ repeat 100000 "x" }}`)", false);
+}
 
 TEST_F(Budget, SeriesAndTheirPoints) {
   expect_refused(R"(sum by (id, text) (count_over_time({job="a"} | json [1h])))");
