@@ -244,6 +244,7 @@ struct NamedTest {
 };
 std::vector<NamedTest> named_tests(const std::vector<logql::NamedMatcher>& items) {
   std::vector<NamedTest> out;
+  out.reserve(items.size());
   for (const auto& item : items)
     out.push_back({item.matcher ? item.matcher->name() : item.name, item.matcher});
   return out;
