@@ -203,7 +203,7 @@ class Matcher {
     model::Labels labels = result_labels(many.labels, one.labels, expr_.matching);
     const auto [known, fresh] = by_labels_.try_emplace(labels, out_.size());
     if (fresh) {
-      out_.emplace_back(std::move(labels), evaluation_.steps.count);
+      out_.emplace_back(std::move(labels));
       evaluation_.context.charge(out_.back().bytes() + held_bytes(out_.back().labels) +
                                  kMapNodeBytes);
     }
@@ -254,7 +254,7 @@ base::Result<StepMatrix> divide(const Evaluation& evaluation, StepMatrix sums, S
     const std::uint64_t bytes = sum.bytes();
     const auto count = by_labels.find(sum.labels);
     if (count != by_labels.end()) {
-      StepSeries series(model::Labels::from_pairs(sum.labels.pairs()), evaluation.steps.count);
+      StepSeries series(model::Labels::from_pairs(sum.labels.pairs()));
       sum.values.for_each([&](std::uint32_t k, double value) {
         if (count->second->has(k))
           series.set(k, logql::fold(BinaryOp::kDiv, value, count->second->values[k]));

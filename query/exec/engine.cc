@@ -119,7 +119,7 @@ base::Status run_metric(store::Store& store, QueryContext& context, const Expr& 
       result.data = Scalar{{scalar_time_ms(steps.start_ns), literal->value}};
       return {};
     }
-    StepMatrix out(1, StepSeries({}, steps.count));
+    StepMatrix out(1);
     for (std::uint32_t k = 0; k < steps.count; ++k) out[0].set(k, literal->value);
     SKALD_TRY_ASSIGN(std::vector<Series> series, to_series(context, steps, std::move(out), false));
     result.data = Matrix{std::move(series)};

@@ -299,7 +299,7 @@ base::Result<StepMatrix> evaluate(const Evaluation& evaluation, const logql::Exp
     return replace_label(evaluation.context, *replace, std::move(input));
   }
   if (const auto* vector = expr.as<logql::VectorLiteral>()) {
-    StepMatrix out(1, StepSeries({}, evaluation.steps.count));
+    StepMatrix out(1);
     evaluation.context.charge(out[0].bytes());
     for (std::uint32_t k = 0; k < evaluation.steps.count; ++k) out[0].set(k, vector->value);
     return out;

@@ -184,7 +184,7 @@ class RangeVisitor final : public store::BlockVisitor {
     }
     StepMatrix out;
     for (std::uint32_t id = 0; id < all.keys.size(); ++id) {
-      StepSeries series(all.keys.labels_of(id), windows_.steps.count);
+      StepSeries series(all.keys.labels_of(id));
       all.state->finish(id, series);
       if (series.empty()) continue;
       context_.charge(series.bytes());
@@ -421,7 +421,7 @@ model::Labels absent_labels(const logql::LogSelector& selector) {
 
 // 1 wherever there is nothing.
 StepMatrix invert(const StepMatrix& present, const model::Labels& labels, const Steps& steps) {
-  StepMatrix out(1, StepSeries(labels, steps.count));
+  StepMatrix out(1, StepSeries(labels));
   for (std::uint32_t k = 0; k < steps.count; ++k) {
     const bool any = std::any_of(present.begin(), present.end(),
                                  [&](const StepSeries& series) { return series.has(k); });

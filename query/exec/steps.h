@@ -89,8 +89,7 @@ struct StepSeries {
   StepValues values;
 
   StepSeries() = default;
-  StepSeries(model::Labels series_labels, std::uint32_t /*count*/)
-      : labels(std::move(series_labels)) {}
+  explicit StepSeries(model::Labels series_labels) : labels(std::move(series_labels)) {}
   bool has(std::uint32_t k) const { return values.has(k); }
   void set(std::uint32_t k, double value) { values.set(k, value); }
   void clear(std::uint32_t k) { values.clear(k); }

@@ -229,7 +229,7 @@ base::Result<StepMatrix> fold_groups(const Evaluation& evaluation, VectorOp op,
       input[i] = {};
     }
     std::sort(touched.begin(), touched.end());
-    StepSeries series(group.labels, evaluation.steps.count);
+    StepSeries series(group.labels);
     for (const std::uint32_t k : touched) {
       series.set(k, folds[k].result());
       folds[k] = Fold(op);
