@@ -132,6 +132,9 @@ base::Status StoreImpl::load_tenant(const std::string& name) {
       tenant->deletes = std::move(decoded).value();
     else
       findings_.push_back("tenant " + name + ": " + decoded.status().to_string());
+  } else if (deletes.status().code() != base::Code::kNotFound) {
+    findings_.push_back("tenant " + name +
+                        ": its deletes are not in force: " + deletes.status().to_string());
   }
   const auto entries = fs_.list(directory);
   if (!entries.ok()) return {};  // a crash between the two directories

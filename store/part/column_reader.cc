@@ -64,6 +64,7 @@ class EntriesReader : public ColumnReader {
       out.ids.assign(ids.begin(), ids.end());
       return {};
     }
+    out.ids.reserve(count);
     selection.for_each([&](std::uint32_t row) { out.ids.push_back(ids[row]); });
     return {};
   }
