@@ -127,7 +127,7 @@ def machine():
 
 class Bench:
     def __init__(self, options):
-        self.options, self.rows, self.values = options, [], {}
+        self.options, self.rows, self.values, self.rises = options, [], {}, []
         corpus = options.corpus or os.path.join(options.work,
                                                 f"corpus-{options.lines}-{options.seed}")
         if not glob.glob(corpus + "/pod-*.log"):
@@ -223,10 +223,14 @@ class Bench:
         return json.loads(body)
 
     def measure(self, skald, name, request, note):
-        """CPU seconds of one evaluation: repeated until the 10 ms clock of /proc is fine enough."""
-        started = time.monotonic()
+        """CPU seconds of one evaluation: repeated until the 10 ms clock of /proc is fine enough.
+        The peak of memory above what was resident is that of the first one."""
+        forget_peak(skald.pid)
+        idle, started = memory_mb(skald.pid, "VmRSS"), time.monotonic()
         first = request()
         first_wall = time.monotonic() - started
+        rise = memory_mb(skald.pid, "VmHWM") - idle
+        self.rises.append(rise)
         before, runs, started = harness.cpu_seconds(skald.pid), 0, time.monotonic()
         while True:
             request()
@@ -236,7 +240,7 @@ class Bench:
             if (cpu >= 0.5 and runs >= 3) or elapsed > 20 or runs >= 1000:
                 break
         self.row(name, cpu / runs, "CPU s", f"{note(first['data']['result'])}; "
-                 f"{elapsed / runs * 1e3:.1f} ms wall, first {first_wall * 1e3:.1f} ms")
+                 f"{elapsed / runs * 1e3:.1f} ms wall, first {first_wall * 1e3:.1f} ms, +{rise:.1f} MB")
 
     def ask(self, skald):
         naive = self.naive_seconds()
@@ -249,7 +253,7 @@ class Bench:
             self.measure(skald, name, request, lambda result: f"{len(result)} series of "
                          f"{max((len(r['values']) for r in result), default=0)} points")
         self.row("queries: memory after", memory_mb(skald.pid, "VmRSS"), "MB",
-                 f"peak {memory_mb(skald.pid, 'VmHWM'):.0f} MB")
+                 f"one took at most {max(self.rises):.1f} MB above what was there before")
 
     def restart(self, skald):
         skald.kill()
