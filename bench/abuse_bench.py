@@ -73,11 +73,6 @@ def tail(skald, options):
           f"p99 {quantile(ms, .99):.2f} ms, max {max(ms):.2f} ms")
 
 
-def memory_mb(pid, key):
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith(key)) / 1024
-
-
 def zstd_bomb(size):
     """Blocks of one repeated byte: four bytes stand for 128 KiB."""
     block = (128 << 10) << 3 | 1 << 1
@@ -96,9 +91,8 @@ def bombs(skald, options):
              ("snappy, protobuf", "/loki/api/v1/push", b"\xff\xff\xff\xff\x0f" + b"x" * 1000,
               {"Content-Type": "application/x-protobuf"})]
     for name, path, body, headers in kinds:
-        with open(f"/proc/{skald.pid}/clear_refs", "w", encoding="ascii") as f:
-            f.write("5")                     # the peak starts at what is used now
-        before = memory_mb(skald.pid, "VmRSS")
+        harness.forget_peak(skald.pid)
+        before = harness.memory_mb(skald.pid, "VmRSS")
         answers = []
 
         def send():
@@ -115,7 +109,7 @@ def bombs(skald, options):
                 thread.start()
             for thread in threads:
                 thread.join()
-            grown = memory_mb(skald.pid, "VmHWM") - before
+            grown = harness.memory_mb(skald.pid, "VmHWM") - before
             print(f"bomb {name}: {len(body) / 1e6:.2f} MB, {count} at once: memory grew by "
                   f"{grown:.0f} MB at its peak; answers {sorted({str(a[0]) for a in answers})}, "
                   f"slowest {max(a[1] for a in answers) * 1e3:.0f} ms")
@@ -171,7 +165,7 @@ def slow_sockets(skald, options):
     print(f"slow sockets: {options.sockets}; a good client {a:.0f} queries/s without, {b:.0f} beside "
           f"them: {statistics.median(ratios):.0f} % in the median of {len(ratios)} pairs "
           f"({', '.join(f'{r:.0f}' for r in ratios)}); CPU per query {cpu[0]:.0f} and {cpu[1]:.0f} us; "
-          f"memory {memory_mb(skald.pid, 'VmRSS'):.0f} MB")
+          f"memory {harness.memory_mb(skald.pid, 'VmRSS'):.0f} MB")
 
 
 def main():

@@ -83,17 +83,6 @@ def disk_bytes(directory):
                for f in files)
 
 
-def memory_mb(pid, key):
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith(key)) / 1024
-
-
-def forget_peak(pid):
-    """VmHWM starts again at what is resident now."""
-    with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as f:
-        f.write("5")
-
-
 def thread_seconds(pid):
     """CPU seconds of a process by the names of its threads."""
     out = {}
@@ -183,13 +172,13 @@ class Bench:
         for name, what in STAGES.items():
             self.row(f"  of it {what}", threads.get(name, 0) / cpu * 100, "% of CPU", name)
         self.row("  of it sockets, HTTP, the rest", rest / cpu * 100, "% of CPU")
-        self.row("ingest: peak memory", memory_mb(skald.pid, "VmHWM"), "MB")
+        self.row("ingest: peak memory", harness.memory_mb(skald.pid, "VmHWM"), "MB")
         before = harness.cpu_seconds(skald.pid)
-        forget_peak(skald.pid)
+        harness.forget_peak(skald.pid)
         for path in ("/flush", "/skald/v1/compact"):
             status, _, body = harness.Http(skald.port, timeout=600).request("POST", path)
             harness.check(status in (200, 204), f"{path}: {status} {body[:200]}")
-        self.row("compaction: peak memory of the server", memory_mb(skald.pid, "VmHWM"), "MB")
+        self.row("compaction: peak memory of the server", harness.memory_mb(skald.pid, "VmHWM"), "MB")
         total = harness.cpu_seconds(skald.pid) - before
         self.row("ingest with sealing and compaction", raw / 1e6 / (cpu + total), "MB/s/core",
                  f"flush and compaction took another {total:.2f} s CPU")
@@ -225,11 +214,11 @@ class Bench:
     def measure(self, skald, name, request, note):
         """CPU seconds of one evaluation: repeated until the 10 ms clock of /proc is fine enough.
         The peak of memory above what was resident is that of the first one."""
-        forget_peak(skald.pid)
-        idle, started = memory_mb(skald.pid, "VmRSS"), time.monotonic()
+        harness.forget_peak(skald.pid)
+        idle, started = harness.memory_mb(skald.pid, "VmRSS"), time.monotonic()
         first = request()
         first_wall = time.monotonic() - started
-        rise = memory_mb(skald.pid, "VmHWM") - idle
+        rise = harness.memory_mb(skald.pid, "VmHWM") - idle
         self.rises.append(rise)
         before, runs, started = harness.cpu_seconds(skald.pid), 0, time.monotonic()
         while True:
@@ -252,7 +241,7 @@ class Bench:
             request = lambda: self.uncached(skald, query, step)
             self.measure(skald, name, request, lambda result: f"{len(result)} series of "
                          f"{max((len(r['values']) for r in result), default=0)} points")
-        self.row("queries: memory after", memory_mb(skald.pid, "VmRSS"), "MB",
+        self.row("queries: memory after", harness.memory_mb(skald.pid, "VmRSS"), "MB",
                  f"one took at most {max(self.rises):.1f} MB above what was there before")
 
     def restart(self, skald):
@@ -260,7 +249,7 @@ class Bench:
         started = time.monotonic()
         skald = harness.Skald(data_dir=self.data, config=CONFIG, name="again")
         self.row("restart after kill -9: ready in", (time.monotonic() - started) * 1e3, "ms")
-        self.row("memory after restart", memory_mb(skald.pid, "VmRSS"), "MB")
+        self.row("memory after restart", harness.memory_mb(skald.pid, "VmRSS"), "MB")
         return skald
 
     def agent(self):
@@ -287,7 +276,7 @@ class Bench:
         wall, cpu = time.monotonic() - started, harness.cpu_seconds(agent.pid)
         self.row("agent: read, json, labels, time, zstd, ship", raw / 1e6 / cpu, "MB/s/core",
                  f"{raw / 1e6:.0f} MB in {wall:.1f} s wall, {cpu:.2f} s CPU")
-        self.row("agent: peak memory", memory_mb(agent.pid, "VmHWM"), "MB")
+        self.row("agent: peak memory", harness.memory_mb(agent.pid, "VmHWM"), "MB")
         self.agent_egress(config, raw)
         before, started = harness.cpu_seconds(agent.pid), time.monotonic()
         time.sleep(10)

@@ -126,7 +126,7 @@ class Bench:
         cpu = harness.cpu_seconds(self.skald.pid) - before
         row(f"pushed {totals[1]:,} lines", totals[0] / 1e9, "GB",
             f"{time.monotonic() - started:.0f} s wall, {totals[0] / 1e6 / cpu:.0f} MB/s per core "
-            f"with seals and merges, peak {e2e_bench.memory_mb(self.skald.pid, 'VmHWM'):.0f} MB")
+            f"with seals and merges, peak {harness.memory_mb(self.skald.pid, 'VmHWM'):.0f} MB")
 
     def restarts(self, when):
         times = []
@@ -181,7 +181,7 @@ class Bench:
             {"query": expression, "time": "2026-11-21T00:00:00Z"})
         self.skald.kill()
         self.start()
-        idle = e2e_bench.memory_mb(self.skald.pid, "VmRSS")
+        idle = harness.memory_mb(self.skald.pid, "VmRSS")
         clock = (~self.skald.pid << 3) | 2  # its CPU time, in nanoseconds
         connection = http.client.HTTPConnection("127.0.0.1", self.skald.port, timeout=600)
         walls, cpus = [], []
@@ -194,7 +194,7 @@ class Bench:
             cpus.append((time.clock_gettime(clock) - cpu) * 1e3)
             harness.equal(response.status, 200, body[:200])
         found = re.findall(rb'"value":\[[^,]*,"(\d+)"', body)
-        peak = e2e_bench.memory_mb(self.skald.pid, "VmHWM")
+        peak = harness.memory_mb(self.skald.pid, "VmHWM")
         row(f"{name}: first after a start", walls[0], "ms",
             f"CPU {cpus[0]:.1f}; then {sorted(walls[1:])[5]:.1f}, CPU {sorted(cpus[1:])[5]:.1f}; "
             f"found {found[0].decode() if found else 0}; "

@@ -104,10 +104,10 @@ class Bench:
         os.remove(path)
         row(f"ingest into {self.options.ingest_streams} streams", raw / 1e6 / cpu, "MB/s/core",
             f"{raw / 1e6:.0f} MB")
-        row("  peak memory", e2e_bench.memory_mb(skald.pid, "VmHWM"), "MB")
+        row("  peak memory", harness.memory_mb(skald.pid, "VmHWM"), "MB")
         for path in ("/flush", "/skald/v1/compact"):
             harness.Http(skald.port, timeout=600).request("POST", path)
-        row("  peak memory with compaction", e2e_bench.memory_mb(skald.pid, "VmHWM"), "MB")
+        row("  peak memory with compaction", harness.memory_mb(skald.pid, "VmHWM"), "MB")
         row("  disk, compacted", e2e_bench.disk_bytes(self.data) / 1e6, "MB")
         skald.stop()
 
@@ -128,7 +128,7 @@ class Bench:
         os.remove(path)
         row(f"{self.options.index_streams} new streams, one entry each", wall, "s wall",
             f"{harness.cpu_seconds(skald.pid) - before:.1f} s CPU")
-        row("  memory", e2e_bench.memory_mb(skald.pid, "VmRSS"), "MB")
+        row("  memory", harness.memory_mb(skald.pid, "VmRSS"), "MB")
         harness.equal(len(self.series(skald, '{instance="i-7"}')), 1, "series of one instance")
         self.latencies(skald, "some still in the head")
         harness.Http(skald.port, timeout=600).request("POST", "/flush")
@@ -197,7 +197,7 @@ class Bench:
         times.sort()
         row(f"{self.options.index_streams} new streams, default limits",
             time.monotonic() - started, "s wall", f"{refused} of {turns - 1} bodies got 429")
-        row("  peak memory", e2e_bench.memory_mb(skald.pid, "VmHWM"), "MB")
+        row("  peak memory", harness.memory_mb(skald.pid, "VmHWM"), "MB")
         row("  push of 16 old streams meanwhile", times[len(times) * 99 // 100], "ms p99",
             f"p50 {times[len(times) // 2]:.1f}")
         count = skald.http.json("/loki/api/v1/query",

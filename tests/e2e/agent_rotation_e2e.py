@@ -95,9 +95,7 @@ def rotate(config, state):
 
 def resident_mb(process):
     """Now and at most, of a process."""
-    with open(f"/proc/{process.pid}/status") as f:
-        kb = {line.split(":")[0]: int(line.split()[1]) for line in f if line.startswith("Vm")}
-    return kb["VmRSS"] / 1024, kb["VmHWM"] / 1024
+    return harness.memory_mb(process.pid, "VmRSS"), harness.memory_mb(process.pid, "VmHWM")
 
 
 class Outage:

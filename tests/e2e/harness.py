@@ -283,6 +283,18 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def memory_mb(pid, key):
+    """MiB of a process: "VmRSS" is what is resident now, "VmHWM" its peak."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith(key)) / 1024
+
+
+def forget_peak(pid):
+    """VmHWM starts again at what is resident now."""
+    with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as f:
+        f.write("5")
+
+
 def run(test):
     """Main program of a test: parses --bin, makes WORK, calls test(), cleans up."""
     global BIN, WORK

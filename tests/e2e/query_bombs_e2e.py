@@ -158,11 +158,6 @@ def bombs():
         yield "template: " + name, f"{JOB} | json | line_format {quoted(text)}"
 
 
-def memory_kb(pid, key):
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith(key))
-
-
 class Meter:
     """What one request costs the server."""
 
@@ -171,13 +166,12 @@ class Meter:
         self.worst = {"CPU seconds": (0, "nothing"), "MB": (0, "nothing")}
 
     def measure(self, name, ask_it):
-        with open(f"/proc/{self.skald.pid}/clear_refs", "w", encoding="ascii") as f:
-            f.write("5")  # the peak starts again at what is held now
-        idle = memory_kb(self.skald.pid, "VmRSS")
+        harness.forget_peak(self.skald.pid)
+        idle = harness.memory_mb(self.skald.pid, "VmRSS")
         cpu = harness.cpu_seconds(self.skald.pid)
         status, body = ask_it()
         cpu = harness.cpu_seconds(self.skald.pid) - cpu
-        used = (memory_kb(self.skald.pid, "VmHWM") - idle) / 1024
+        used = harness.memory_mb(self.skald.pid, "VmHWM") - idle
         if os.environ.get("SKALD_SHOW_BOMBS"):
             print(f"{name:36s} {status} {cpu * 1e3:5.0f} ms CPU {used:6.1f} MB {body[:80]!r}")
         check(self.skald.alive(), f"the store died of: {name}")

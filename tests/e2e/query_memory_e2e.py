@@ -8,7 +8,7 @@ import time
 import urllib.parse
 
 import harness
-from harness import check, equal
+from harness import check, equal, forget_peak, memory_mb
 
 BUDGET_MB = 32
 MARGIN_MB = 48  # decoded blocks of the two workers, an allocation under way, what the allocator keeps
@@ -34,16 +34,6 @@ def hostile():
     yield "template's variables", f'sum(count_over_time({JOB} | label_format l=`{variables}` | l!="" [1h]))'
     yield "long lines", f"{JOB} | line_format `{{{{ repeat 100000 \"x\" }}}}`"
     yield "entries", f"{JOB} | json"
-
-
-def memory_mb(pid, key):
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith(key)) / 1024
-
-
-def forget_peak(pid):
-    with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as f:
-        f.write("5")
 
 
 def target(query, limit):

@@ -65,6 +65,11 @@ void append(Store& store, Life& life, int number, bool retry) {
   }
 }
 
+void append_and_flush(Store& store, Life& life, int number) {
+  append(store, life, number, false);
+  ASSERT_TRUE(store.flush().ok());
+}
+
 void live(FaultFs& fs, Life& life, bool retry) {
   auto store = Store::open(options(fs));
   if (!store.ok()) return;
@@ -204,8 +209,7 @@ TEST_F(StoreFault, WhatIsSealedAfterADeathInASealCoversNoneOfItsParts) {
       fs.heal();
       store = Store::open(options(fs));
       ASSERT_TRUE(store.ok());
-      append(**store, life, number++, false);
-      ASSERT_TRUE((*store)->flush().ok());
+      append_and_flush(**store, life, number++);
       fs.fail_at(m, EIO, true);
       merge_failed = !(*store)->compact().ok();
       store->reset();
@@ -227,10 +231,7 @@ TEST_F(StoreFault, WhatAMergeCoversIsRemovedAtAStartOnlyBehindADurableName) {
     auto store = Store::open(options(fs));
     ASSERT_TRUE(store.ok());
     Life life;
-    for (int number = 0; number < 2; ++number) {
-      append(**store, life, number, false);
-      ASSERT_TRUE((*store)->flush().ok());
-    }
+    for (int number = 0; number < 2; ++number) append_and_flush(**store, life, number);
     fs.keep_removals();
     const std::uint64_t before = fs.writes();
     fs.fail_at(n, EIO, false);
@@ -257,15 +258,11 @@ TEST_F(StoreFault, WhatAFailedMergeLeftIsNotTakenBesideWhatALaterOneMade) {
       auto store = Store::open(options(fs));
       ASSERT_TRUE(store.ok());
       Life life;
-      for (int number = 0; number < 2; ++number) {
-        append(**store, life, number, false);
-        ASSERT_TRUE((*store)->flush().ok());
-      }
+      for (int number = 0; number < 2; ++number) append_and_flush(**store, life, number);
       fs.fail_at(n, EIO, sticky);
       failed = !(*store)->compact().ok();
       fs.heal();
-      append(**store, life, 2, false);
-      ASSERT_TRUE((*store)->flush().ok());
+      append_and_flush(**store, life, 2);
       ASSERT_TRUE((*store)->compact().ok());
       store->reset();
       expect_exactly_once(fs, life, "failure at " + std::to_string(n));
@@ -318,8 +315,7 @@ TEST_F(StoreFault, ALogThatCannotBeReadIsKeptAndItsSequencesAreNotGivenAgain) {
   store = Store::open(options(fs));
   ASSERT_TRUE(store.ok());
   EXPECT_TRUE(read_all(**store).empty());
-  for (int number = 10; number < 13; ++number) append(**store, life, number, false);
-  ASSERT_TRUE((*store)->flush().ok());
+  for (int number = 10; number < 13; ++number) append_and_flush(**store, life, number);
   store->reset();
   EXPECT_EQ(fs.paths(".unreadable"), std::vector<std::string>{segment + ".unreadable"});
   for (const std::string& part : fs.paths(".part"))
@@ -335,8 +331,7 @@ TEST_F(StoreFault, RowsOfAProcessedDeleteDoNotComeBackThoughAWriteFailed) {
     auto store = Store::open(options(fs));
     ASSERT_TRUE(store.ok());
     Life life;
-    append(**store, life, 0, false);
-    ASSERT_TRUE((*store)->flush().ok());
+    append_and_flush(**store, life, 0);
     DeleteRequest request;
     request.tenant = "t";
     request.matchers = everything();
@@ -513,8 +508,7 @@ TEST_F(StoreFault, OnAFullDiskQueriesAndRetentionGoOnAndAppendsResumeByThemselve
   auto store = Store::open(with);
   ASSERT_TRUE(store.ok());
   Life life;
-  append(**store, life, 0, false);
-  ASSERT_TRUE((*store)->flush().ok());
+  append_and_flush(**store, life, 0);
   fs.set_free_bytes(0);
   BatchBuilder batch;
   batch.add(kApi, kT0 + kDay, "new");
