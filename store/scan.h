@@ -7,6 +7,7 @@
 // Threads: a Scan runs its visitor on several workers at once; a Block belongs to the worker that
 // got it, until visit() returns. Views returned by a Block live that long, unless said otherwise.
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -198,6 +199,18 @@ class Block {
                                     Selection& selection) = 0;
   virtual base::Status read_text(std::size_t field, const Selection& selection,
                                  TextColumn& out) = 0;
+  // The same as it is written in the lines: escapes of strings are not undone.
+  virtual base::Status read_written(std::size_t /*field*/, const Selection& /*selection*/,
+                                    TextColumn& /*out*/) {
+    return base::unsupported("values as they are written");
+  }
+  // The lines of a kJson shape, piece by piece: literal 0, field 0 as it is written, literal 1, and
+  // so on. Empty: not known.
+  virtual std::span<const std::string_view> line_literals() const noexcept { return {}; }
+  // A bitmap of the bytes that the field's values, as they are written, may have. Costs no reading.
+  virtual std::array<std::uint64_t, 4> field_bytes(std::size_t /*field*/) const noexcept {
+    return {~0ULL, ~0ULL, ~0ULL, ~0ULL};
+  }
   // Only if field_stats().all_numbers: the correctly rounded doubles of the selected rows.
   virtual base::Status read_numbers(std::size_t field, const Selection& selection,
                                     std::vector<double>& out) = 0;

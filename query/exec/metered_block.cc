@@ -89,6 +89,12 @@ base::Status MeteredBlock::read_text(std::size_t field, const store::Selection& 
   return keep(bytes_of(out));
 }
 
+base::Status MeteredBlock::read_written(std::size_t field, const store::Selection& selection,
+                                        store::TextColumn& out) {
+  SKALD_TRY(told(block_.read_written(field, selection, out)));
+  return keep(bytes_of(out));
+}
+
 base::Status MeteredBlock::read_numbers(std::size_t field, const store::Selection& selection,
                                         std::vector<double>& out) {
   SKALD_TRY(told(block_.read_numbers(field, selection, out)));

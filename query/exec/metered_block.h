@@ -27,6 +27,12 @@ class MeteredBlock final : public store::Block {
   store::FieldStats field_stats(std::size_t field) const override {
     return block_.field_stats(field);
   }
+  std::span<const std::string_view> line_literals() const noexcept override {
+    return block_.line_literals();
+  }
+  std::array<std::uint64_t, 4> field_bytes(std::size_t field) const noexcept override {
+    return block_.field_bytes(field);
+  }
   bool has_metadata() const noexcept override { return block_.has_metadata(); }
   bool may_have_metadata(std::string_view name) const override {
     return block_.may_have_metadata(name);
@@ -47,6 +53,8 @@ class MeteredBlock final : public store::Block {
                             store::Selection& selection) override;
   base::Status read_text(std::size_t field, const store::Selection& selection,
                          store::TextColumn& out) override;
+  base::Status read_written(std::size_t field, const store::Selection& selection,
+                            store::TextColumn& out) override;
   base::Status read_numbers(std::size_t field, const store::Selection& selection,
                             std::vector<double>& out) override;
   base::Status read_metadata(const store::Selection& selection,

@@ -57,6 +57,16 @@ class TenantBlock final : public Block {
                          store::TextColumn& out) override {
     return block_.read_text(field, selection, out);
   }
+  base::Status read_written(std::size_t field, const Selection& selection,
+                            store::TextColumn& out) override {
+    return block_.read_written(field, selection, out);
+  }
+  std::span<const std::string_view> line_literals() const noexcept override {
+    return block_.line_literals();
+  }
+  std::array<std::uint64_t, 4> field_bytes(std::size_t field) const noexcept override {
+    return block_.field_bytes(field);
+  }
   base::Status read_numbers(std::size_t field, const Selection& selection,
                             std::vector<double>& out) override {
     return block_.read_numbers(field, selection, out);

@@ -43,6 +43,15 @@ class ColumnBlock final : public Block, private ColumnOwner {
   base::Status filter_field(std::size_t field, const ValuePredicate& predicate,
                             Selection& selection) override;
   base::Status read_text(std::size_t field, const Selection& selection, TextColumn& out) override;
+  base::Status read_written(std::size_t field, const Selection& selection,
+                            TextColumn& out) override;
+  std::span<const std::string_view> line_literals() const noexcept override {
+    if (spec_.shape.kind != Shape::Kind::kJson) return {};
+    return spec_.literals;
+  }
+  std::array<std::uint64_t, 4> field_bytes(std::size_t field) const noexcept override {
+    return spec_.columns[field].bytes.words();
+  }
   base::Status read_numbers(std::size_t field, const Selection& selection,
                             std::vector<double>& out) override;
   bool has_metadata() const noexcept override { return spec_.has_metadata; }
@@ -326,11 +335,16 @@ base::Status ColumnBlock::filter_field(std::size_t field, const ValuePredicate& 
   return {};
 }
 
-base::Status ColumnBlock::read_text(std::size_t field, const Selection& selection,
-                                    TextColumn& out) {
+base::Status ColumnBlock::read_written(std::size_t field, const Selection& selection,
+                                       TextColumn& out) {
   CHECK_LT(field, spec_.columns.size());
   out = TextColumn{};
-  SKALD_TRY(reader(field).read(selection, out));
+  return reader(field).read(selection, out);
+}
+
+base::Status ColumnBlock::read_text(std::size_t field, const Selection& selection,
+                                    TextColumn& out) {
+  SKALD_TRY(read_written(field, selection, out));
   if (spec_.shape.fields[field].syntax == Field::Syntax::kToken) return {};
   std::string unescaped;
   for (std::string_view& entry : out.entries) {
