@@ -238,6 +238,8 @@ base::Result<StepMatrix> average_in_parts(const Evaluation& evaluation,
 base::Result<StepMatrix> evaluate_vector(const Evaluation& evaluation,
                                          const logql::VectorAggregation& expr,
                                          const Expr& as_expr) {
+  if (expr.op == logql::VectorOp::kApproxTopK && !evaluation.context.request.instant)
+    return base::invalid_argument("count min sketches are only supported on instant queries");
   const bool parted = !evaluation.whole && goes_down_whole(expr, as_expr, evaluation.top);
   if (parted && expr.op == logql::VectorOp::kAvg) return average_in_parts(evaluation, expr);
   const auto* range = expr.inner->as<logql::RangeAggregation>();

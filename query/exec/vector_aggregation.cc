@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "query/exec/evaluator.h"
+#include "query/exec/go_sort.h"
 
 namespace skald::query {
 namespace {
@@ -98,7 +99,8 @@ class Fold {
   double value_ = 0, mean_ = 0;
 };
 
-// topk, bottomk and sort go by Go's container/heap, whose arrangement decides among equal values.
+// topk, bottomk and sort go by Go's container/heap and sort.Sort, whose arrangements decide among
+// equal values.
 class Ranking {
  public:
   Ranking(const StepMatrix& series, std::uint32_t step, bool largest)
@@ -114,17 +116,10 @@ class Ranking {
     push(i);
   }
 
-  // From the best on. Go sorts up to twelve by insertion; how more equal ones end up is not copied.
+  // From the best on.
   std::vector<std::size_t> best_first() && {
-    if (heap_.size() > 12) {
-      std::stable_sort(heap_.begin(), heap_.end(), [&](std::size_t a, std::size_t b) {
-        return !std::isnan(value(a)) && (std::isnan(value(b)) || worse(b, a));
-      });
-      return std::move(heap_);
-    }
-    for (std::size_t i = 1; i < heap_.size(); ++i)
-      for (std::size_t j = i; j > 0 && worse(heap_[j - 1], heap_[j]); --j)
-        std::swap(heap_[j - 1], heap_[j]);
+    const auto better = [&](std::size_t a, std::size_t b) { return worse(b, a); };
+    GoSort<std::size_t, decltype(better)>(heap_, better).run();
     return std::move(heap_);
   }
   std::vector<std::size_t> in_input_order() && {

@@ -112,5 +112,41 @@ TEST_F(SeriesRules, AmongEqualValuesTheHeapDecides) {
             "{job=\"b\", pod=\"6\"} 2@1\n{job=\"b\", pod=\"5\"} 1@1\n");
 }
 
+// Recorded from Loki 3.7.6: beyond twelve series Go's sort leaves equal ones in an order of its
+// own.
+TEST_F(SeriesRules, ManyEqualValuesAreWhereGosSortLeavesThem) {
+  for (int pod = 0; pod < 60; ++pod)
+    for (int line = 0; line < 1 + pod * 7 % 3; ++line)
+      store_.add({{"job", "c"}, {"pod", std::string(pod < 10 ? "0" : "") + std::to_string(pod)}},
+                 kMinute, "line " + std::to_string(line), {});
+  const auto pods = [&](std::string query) {
+    const std::string answer = ask(std::move(query), true);
+    std::string out;
+    for (std::size_t at = 0; (at = answer.find("pod=\"", at)) != std::string::npos; at += 7)
+      out += answer.substr(at + 5, 2) + ' ';
+    return out;
+  };
+  EXPECT_EQ(
+      pods("sort(count_over_time({job=\"c\"}[1m]))"),
+      "00 39 06 57 30 27 54 12 51 24 48 45 21 42 09 18 36 03 33 15 34 19 46 13 55 52 25 28 49 "
+      "10 01 40 31 43 04 07 58 16 37 22 59 41 56 26 38 23 02 20 44 29 08 35 32 53 14 11 50 17 "
+      "05 47 ");
+  EXPECT_EQ(
+      pods("sort_desc(count_over_time({job=\"c\"}[1m]))"),
+      "29 59 56 02 26 53 05 50 11 23 47 44 20 41 38 08 17 35 32 14 01 19 58 28 49 25 52 55 13 "
+      "46 04 31 37 16 34 22 43 07 40 10 33 57 51 00 24 36 42 21 18 39 54 27 30 12 09 15 06 48 "
+      "45 03 ");
+  EXPECT_EQ(pods("sort_desc(count_over_time({job=\"c\",pod=~\"[01].*\"}[1m]))"),
+            "11 08 17 14 02 05 07 16 19 04 10 13 01 09 15 00 12 06 03 18 ");
+}
+
+TEST_F(SeriesRules, AnApproximateTopkIsExactAndOfOneMomentOnly) {
+  EXPECT_EQ(ask("approx_topk(1, sum by (x) ($))", true), "{x=\"1\"} 2@1\n");
+  EXPECT_EQ(ask("sum(approx_topk(9, sum by (x) ($))) + 1", true), "{} 4@1\n");
+  const std::string refused = "count min sketches are only supported on instant queries";
+  EXPECT_EQ(ask("approx_topk(1, sum by (x) ($))", false), refused);
+  EXPECT_EQ(ask("vector(1) or sum(approx_topk(1, $))", false), refused);
+}
+
 }  // namespace
 }  // namespace skald::query
