@@ -225,12 +225,6 @@ void Committer::close() {
   room_.notify_all();
 }
 
-std::uint64_t Committer::last_sequence() const {
-  const std::scoped_lock lock(state_mutex_);
-  if (open_->last_sequence != 0) return open_->last_sequence;
-  return frozen_ != nullptr ? frozen_->last_sequence : 0;
-}
-
 CommitterStats Committer::stats() const {
   const std::scoped_lock lock(state_mutex_);
   CommitterStats out = totals_;

@@ -91,7 +91,6 @@ class Committer {
     return read(tenant.marks);
   }
 
-  std::uint64_t last_sequence() const;
   void load_recent(std::string_view words) { recent_.load(words); }
   std::uint64_t hash_seed() const noexcept { return options_.hash_seed; }
   CommitterStats stats() const;
