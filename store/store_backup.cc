@@ -18,9 +18,8 @@ std::string parent_of(const std::string& path) { return path.substr(0, path.rfin
 
 base::Status make_parent(base::FileSystem& fs, const std::string& path,
                          std::set<std::string>& directories) {
-  for (std::string at = parent_of(path); directories.insert(at).second; at = parent_of(at))
-    if (at.find('/') == std::string::npos || at.size() < 2) break;
-  return fs.make_directories(parent_of(path));
+  const std::string parent = parent_of(path);
+  return directories.insert(parent).second ? fs.make_directories(parent) : base::Status();
 }
 
 // What an earlier backup left and this one does not name.
@@ -87,8 +86,7 @@ base::Status StoreImpl::backup(const std::string& directory) {
       manifest.emplace(path, file);
     }
   }
-  for (const std::string& each : directories)
-    if (each.starts_with(directory)) SKALD_TRY(fs_.sync_directory(each));
+  for (const std::string& each : directories) SKALD_TRY(fs_.sync_directory(each));
   SKALD_TRY(base::write_file_atomically(fs_, directory + std::string(kManifestName),
                                         encode_manifest(manifest)));
   remove_stale(fs_, directory, previous, manifest);
@@ -122,8 +120,7 @@ base::Status restore(base::FileSystem& fs, const std::string& backup_dir,
     SKALD_TRY(make_parent(fs, to, directories));
     SKALD_TRY(copy_file(fs, backup_dir + "/" + it->first, to));
   }
-  for (const std::string& each : directories)
-    if (each.starts_with(data_dir)) SKALD_TRY(fs.sync_directory(each));
+  for (const std::string& each : directories) SKALD_TRY(fs.sync_directory(each));
   return {};
 }
 

@@ -68,8 +68,11 @@ class StoreImpl final : public Store {
   base::Status check_format();
   base::Status load_checkpoint();
   base::Status load_tenants();
+  base::Status load_deletes(ingest::Tenant& tenant);
   base::Status load_tenant(const std::string& name);
-  void load_part(ingest::Tenant& tenant, const catalog::PartName& name, std::uint64_t file_bytes);
+  base::Status load_part(ingest::Tenant& tenant, const catalog::PartName& name,
+                         std::uint64_t file_bytes);
+  base::Result<catalog::PartMeta> read_part(ingest::Tenant& tenant, const catalog::PartName& name);
   void quarantine(const std::string& tenant, const std::string& file, const base::Status& why);
   base::Status recover_wal();
   void start_threads();
@@ -98,6 +101,9 @@ class StoreImpl final : public Store {
   base::Status compact_tenant(ingest::Tenant& tenant, Reach reach);
   bool emptied_parts_are_gone(const ingest::Tenant& tenant);
   compact::MergeOptions merge_options(const ingest::Tenant& tenant, Reach reach);
+  // After such an error of run_merge() others may go on: see compact::merge().
+  static bool concerns_one_run(const base::Status& status);
+  void retry_unread_parts(ingest::Tenant& tenant);
   base::Status run_merge(ingest::Tenant& tenant, const compact::MergeRun& run,
                          const compact::MergeOptions& merge_options);
 
@@ -158,6 +164,7 @@ class StoreImpl final : public Store {
   struct EmptiedPart {
     std::weak_ptr<catalog::PartHandle> part;
     std::string path;
+    catalog::PartName name;
   };
   std::vector<EmptiedPart> emptied_;  // under it
   // By tenant, what limits of bytes on streams cut off at the last retention pass. Under it.

@@ -124,6 +124,7 @@ void StoreImpl::sync_index() {
       for (std::uint32_t number = state.streams; number < tenant->labels.size(); ++number)
         change.new_streams.push_back({tenant->labels.id(number), tenant->labels.labels(number)});
       for (const auto& part : tenant->parts) {
+        if (!part->unread().empty()) continue;  // nothing is known of it
         std::string name = part->meta().name.to_string();
         if (!state.parts.contains(name))
           change.new_parts.emplace_back(name, to_indexed(part->meta()));

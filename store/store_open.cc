@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <mutex>
 #include <random>
 #include <set>
 
@@ -26,6 +27,14 @@ constexpr std::string_view kFormat = "skald store 1\n";
 std::uint64_t random_seed() {
   std::random_device device;
   return (static_cast<std::uint64_t>(device()) << 32) ^ device();
+}
+
+// An error of a start's reading that is not about the file's contents or its place on the disk: it
+// passes, and what would be done without the file would not. Nothing has been changed by then.
+base::Status unless_about_the_file(const base::Status& read) {
+  if (read.errno_value() == 0 || read.code() == base::Code::kNotFound || base::is_media_error(read))
+    return {};
+  return base::Status(read).with_context("the start is given up, and can be tried again");
 }
 
 }  // namespace
@@ -50,7 +59,6 @@ base::Status StoreImpl::start() {
   for (const std::string& directory :
        {layout_.root, layout_.wal_directory(), layout_.tenants_directory()})
     SKALD_TRY(fs_.make_directories(directory));
-  SKALD_TRY(fs_.sync_directory(layout_.root));
   SKALD_TRY(lock_directory());
   SKALD_TRY(check_format());
   SKALD_TRY(load_checkpoint());
@@ -76,28 +84,28 @@ base::Status StoreImpl::lock_directory() {
 
 base::Status StoreImpl::check_format() {
   const auto bytes = fs_.read_file(layout_.format_file(), kSmallFileBytesMax);
+  SKALD_TRY(unless_about_the_file(bytes.status()));
   if (bytes.ok() && *bytes == kFormat) return {};
   if (bytes.ok() && bytes->starts_with("skald store ") && bytes->ends_with("\n"))
     return base::unsupported(layout_.format_file() + " says \"" +
                              bytes->substr(0, bytes->size() - 1) +
                              "\": this directory was written by a newer version");
-  if (bytes.ok()) findings_.push_back("FORMAT is damaged; it was written again");
+  if (bytes.status().code() != base::Code::kNotFound)
+    findings_.push_back("FORMAT is damaged; it was written again");
   return base::write_file_atomically(fs_, layout_.format_file(), kFormat);
 }
 
 base::Status StoreImpl::load_checkpoint() {
   hash_seed_ = random_seed();
   const auto bytes = fs_.read_file(layout_.checkpoint_file(), catalog::kCheckpointBytesMax);
-  if (!bytes.ok()) {
-    if (bytes.status().code() != base::Code::kNotFound)
-      findings_.push_back("CHECKPOINT: " + bytes.status().to_string());
-    return {};
-  }
-  auto checkpoint = catalog::decode_checkpoint(*bytes);
+  SKALD_TRY(unless_about_the_file(bytes.status()));
+  auto checkpoint = bytes.ok() ? catalog::decode_checkpoint(*bytes)
+                               : base::Result<catalog::Checkpoint>(bytes.status());
   if (!checkpoint.ok()) {
-    // The WAL and the parts' names say the rest; marks older than the WAL are lost with it.
-    findings_.push_back("CHECKPOINT: " + checkpoint.status().to_string() +
-                        "; recovering from part names and WAL");
+    // Part names and log say the rest; marks older than the log are those of the index file.
+    if (checkpoint.status().code() != base::Code::kNotFound)
+      findings_.push_back("CHECKPOINT: " + checkpoint.status().to_string() +
+                          "; going on with part names, log and the index's file marks");
     checkpoint_lost_ = true;
     return {};
   }
@@ -122,22 +130,38 @@ base::Status StoreImpl::load_tenants() {
   return {};
 }
 
-base::Status StoreImpl::load_tenant(const std::string& name) {
-  const std::string directory = layout_.parts_directory(name);
-  const auto tenant = tenants_.find_or_add(name);
-  const auto deletes = fs_.read_file(layout_.deletes_file(name), catalog::kDeletesBytesMax);
+base::Status StoreImpl::load_deletes(ingest::Tenant& tenant) {
+  const auto deletes = fs_.read_file(layout_.deletes_file(tenant.name), catalog::kDeletesBytesMax);
   if (deletes.ok()) {
     auto decoded = retention::decode_deletes(*deletes);
     if (decoded.ok())
-      tenant->deletes = std::move(decoded).value();
+      tenant.deletes = std::move(decoded).value();
     else
-      findings_.push_back("tenant " + name + ": " + decoded.status().to_string());
+      findings_.push_back("tenant " + tenant.name + ": " + decoded.status().to_string());
+  } else if (deletes.status().errno_value() != 0 &&
+             deletes.status().code() != base::Code::kNotFound) {
+    // Without them all that was deleted would be answered again.
+    return base::Status(deletes.status())
+        .with_context("the start is given up, and can be tried again; without " +
+                      layout_.deletes_file(tenant.name) +
+                      " it would go on, with no delete in force");
   } else if (deletes.status().code() != base::Code::kNotFound) {
-    findings_.push_back("tenant " + name +
+    findings_.push_back("tenant " + tenant.name +
                         ": its deletes are not in force: " + deletes.status().to_string());
   }
+  return {};
+}
+
+base::Status StoreImpl::load_tenant(const std::string& name) {
+  const std::string directory = layout_.parts_directory(name);
+  const auto tenant = tenants_.find_or_add(name);
+  SKALD_TRY(load_deletes(*tenant));
   const auto entries = fs_.list(directory);
-  if (!entries.ok()) return {};  // a crash between the two directories
+  if (entries.status().code() == base::Code::kNotFound)
+    return {};  // a crash between the two directories
+  if (!entries.ok())
+    return base::Status(entries.status())
+        .with_context("the start is given up, and can be tried again");
   std::vector<catalog::PartName> names;
   std::map<catalog::PartName, std::uint64_t> sizes;
   for (const auto& entry : *entries) {
@@ -169,13 +193,14 @@ base::Status StoreImpl::load_tenant(const std::string& name) {
   });
   for (const catalog::PartName& part : names) {
     const bool superseded =
-        std::any_of(tenant->parts.begin(), tenant->parts.end(),
-                    [&](const auto& loaded) { return loaded->meta().name.covers(part); });
+        std::any_of(tenant->parts.begin(), tenant->parts.end(), [&](const auto& loaded) {
+          return loaded->unread().empty() && loaded->meta().name.covers(part);
+        });
     if (superseded) {
       SKALD_TRY(make_durable());
       static_cast<void>(fs_.remove(directory + "/" + part.to_string()).ok());
     } else {
-      load_part(*tenant, part, sizes[part]);
+      SKALD_TRY(load_part(*tenant, part, sizes[part]));
     }
   }
   std::sort(tenant->parts.begin(), tenant->parts.end(),
@@ -183,39 +208,79 @@ base::Status StoreImpl::load_tenant(const std::string& name) {
   return {};
 }
 
-void StoreImpl::load_part(ingest::Tenant& tenant, const catalog::PartName& name,
-                          std::uint64_t file_bytes) {
-  if (take_part(tenant, name, file_bytes)) return;
+// Only proven damage sets a part aside. One that the disk does not give is left where it is and
+// tried again while the store runs, unless the log has all its rows, too.
+base::Status StoreImpl::load_part(ingest::Tenant& tenant, const catalog::PartName& name,
+                                  std::uint64_t file_bytes) {
+  if (take_part(tenant, name, file_bytes)) return {};
   const std::string path = layout_.parts_directory(tenant.name) + "/" + name.to_string();
-  const auto reader = catalog::open_reader(fs_, path);
-  if (!reader.ok()) {
-    quarantine(tenant.name, name.to_string(), reader.status());
-    return;
+  auto meta = read_part(tenant, name);
+  if (meta.ok()) {
+    tenant.parts.push_back(
+        std::make_shared<catalog::PartHandle>(fs_, path, std::move(meta).value()));
+    return {};
   }
-  const part::PartSummary& summary = (*reader)->summary();
+  const base::Status& why = meta.status();
+  const bool log_has_all = name.first_sequence > sealed_through_ && !checkpoint_lost_;
+  if (why.errno_value() == 0 || (base::is_media_error(why) && log_has_all)) {
+    quarantine(tenant.name, name.to_string(), why);
+    return {};
+  }
+  if (!base::is_media_error(why))
+    return base::Status(why).with_context("the start is given up, and can be tried again");
+  // Left there it would count as having rows that the log may have, and the next seal drops.
+  if (name.last_sequence > sealed_through_)
+    return base::Status(why).with_context(
+        "the start is given up, as the log may have some of its rows; it can be tried again, or "
+        "the part be moved to " +
+        layout_.quarantine_directory(tenant.name));
+  findings_.push_back("part " + name.to_string() + " of tenant " + tenant.name +
+                      " cannot be read; it is left there and tried again, and its rows are "
+                      "missing until then: " +
+                      why.to_string());
+  catalog::PartMeta unread;
+  unread.name = name;
+  const model::TimeRange day = catalog::range_of_day(name.day);
+  unread.min_time_ns = day.start_ns;
+  unread.max_time_ns = day.end_ns - 1;
+  unread.file_bytes = file_bytes;
+  tenant.parts.push_back(std::make_shared<catalog::PartHandle>(fs_, path, std::move(unread), why));
+  return {};
+}
+
+// What its footer says. The streams that it names become known.
+base::Result<catalog::PartMeta> StoreImpl::read_part(ingest::Tenant& tenant,
+                                                     const catalog::PartName& name) {
+  const std::string path = layout_.parts_directory(tenant.name) + "/" + name.to_string();
+  SKALD_TRY(catalog::try_to_read_footer(fs_, path));
+  SKALD_TRY_ASSIGN(const auto reader, catalog::open_reader(fs_, path));
+  const part::PartSummary& summary = reader->summary();
   catalog::PartMeta meta;
   meta.name = name;
   meta.min_time_ns = summary.min_time_ns;
   meta.max_time_ns = summary.max_time_ns;
   meta.entries = summary.entries;
   meta.line_bytes = summary.line_bytes;
-  meta.file_bytes = (*reader)->file_bytes();
+  meta.file_bytes = reader->file_bytes();
   meta.search = summary.search;
   std::vector<std::uint32_t> numbers;
-  for (const StreamInfo& stream : (*reader)->streams())
-    numbers.push_back(tenant.labels.add_known(stream.id, stream.labels));
+  {
+    const std::unique_lock lock(tenant.mutex);
+    for (const StreamInfo& stream : reader->streams())
+      numbers.push_back(tenant.labels.add_known(stream.id, stream.labels));
+  }
   for (const part::StreamTotals& totals : summary.streams) meta.streams.add(numbers[totals.stream]);
   meta.streams.shrink();
-  tenant.parts.push_back(std::make_shared<catalog::PartHandle>(fs_, path, std::move(meta)));
+  return meta;
 }
 
 // Out of the way, but kept for a person to look at.
 void StoreImpl::quarantine(const std::string& tenant, const std::string& file,
                            const base::Status& why) {
   ++counters_.quarantined;
-  findings_.push_back("part " + file + " of tenant " + tenant + " is damaged and was moved to " +
+  findings_.push_back("part " + file + " of tenant " + tenant + " was moved to " +
                       layout_.quarantine_directory(tenant) + ": " + why.to_string());
-  if (!fs_.make_directories(layout_.quarantine_directory(tenant)).ok()) return;
+  if (!fs_.make_directories(layout_.quarantine_directory(tenant)).ok()) return;  // durably
   static_cast<void>(fs_.rename(layout_.parts_directory(tenant) + "/" + file,
                                layout_.quarantine_directory(tenant) + "/" + file)
                         .ok());

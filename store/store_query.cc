@@ -13,8 +13,16 @@ base::Result<std::unique_ptr<Scan>> StoreImpl::open_scan(const ScanRequest& requ
     return base::invalid_argument("a scan needs at least one label matcher");
   auto tenant = tenants_.find(request.tenant);
   read::ScanPlan plan;
-  if (tenant != nullptr)
+  if (tenant != nullptr) {
+    std::vector<std::string> warnings;
+    for (const auto& part : tenant->part_list())
+      if (!part->unread().empty() &&
+          request.range.overlaps(part->meta().min_time_ns, part->meta().max_time_ns))
+        warnings.push_back("part " + part->meta().name.to_string() +
+                           " cannot be read and was left out: " + part->unread());
     plan = read::plan_scan(std::move(tenant), request, delete_filter_source(request.tenant));
+    plan.warnings.insert(plan.warnings.end(), warnings.begin(), warnings.end());
+  }
   return read::make_scan(std::move(plan), cache_);
 }
 

@@ -62,6 +62,7 @@ std::vector<model::TimestampNs> StoreImpl::byte_cutoffs(const ingest::Tenant& te
   });
   std::vector<double> used(out.size(), 0);
   for (const auto& part : parts) {
+    if (!part->unread().empty()) continue;
     const auto open = cache_.get(*part, read::number_streams(tenant));
     if (open.ok()) count_part(policy, *(*open)->reader, used, out);
   }
@@ -82,7 +83,7 @@ void StoreImpl::drop_expired(ingest::Tenant& tenant) {
   if (kept.unlimited()) return;
   for (const auto& part : tenant.part_list()) {
     const catalog::PartMeta& meta = part->meta();
-    bool expired = true;
+    bool expired = kept.uniform() || part->unread().empty();  // else: its streams are not known
     if (kept.uniform()) {
       expired = meta.max_time_ns < kept.of_all();
     } else {
@@ -129,26 +130,32 @@ void StoreImpl::drop_beyond_bytes() {
 base::Status StoreImpl::enforce_retention() {
   const std::scoped_lock lock(compact_mutex_);
   for (const auto& tenant : tenants_.all()) {
+    retry_unread_parts(*tenant);
     byte_cutoffs_[tenant->name] = byte_cutoffs(*tenant);
     drop_expired(*tenant);
   }
   drop_beyond_bytes();
+  base::Status result;
   // Streams with a shorter period than their neighbours: their parts are written again.
   for (const auto& tenant : tenants_.all()) {
     const KeptSince kept = kept_since(*tenant);
     if (kept.uniform()) continue;
     compact::MergeOptions options = merge_options(*tenant, Reach::kBackground);
     options.deletes.clear();
+    options.deletes_through = 0;
     for (const auto& part : tenant->part_list()) {
       const auto numbers = part->meta().streams.values();
       const bool some = std::any_of(numbers.begin(), numbers.end(), [&](std::uint32_t number) {
         return part->meta().max_time_ns < kept.of(number);
       });
-      if (some && !part->damaged()) SKALD_TRY(run_merge(*tenant, {{part}}, options));
+      if (!some || part->damaged()) continue;
+      base::Status status = run_merge(*tenant, {{part}}, options);
+      if (!status.ok() && !concerns_one_run(status)) return status;
+      if (status.code() == base::Code::kCorrupt) result = std::move(status);
     }
   }
   sync_index();
-  return {};
+  return result;
 }
 
 }  // namespace skald::store

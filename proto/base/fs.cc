@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
@@ -96,6 +97,13 @@ class PosixMapping final : public MappedFile {
   std::string_view bytes() const noexcept override {
     return {static_cast<const char*>(address_), size_};
   }
+  void release(std::size_t offset, std::size_t size) const noexcept override {
+    if (offset >= size_) return;
+    size = std::min(size, size_ - offset);
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const std::size_t begin = offset - offset % page;  // a neighbour's bytes come back, too
+    ::madvise(static_cast<char*>(address_) + begin, offset + size - begin, MADV_DONTNEED);
+  }
 
  private:
   void* address_;
@@ -151,11 +159,12 @@ class PosixFileSystem final : public FileSystem {
       return from_errno(errno, "link " + from + " to " + to);
     return {};
   }
-  Status make_directories(const std::string& path) override {
-    std::error_code error;
-    std::filesystem::create_directories(path, error);
-    if (error) return from_errno(error.value(), "create directory " + path);
-    return {};
+  Result<bool> make_directory(const std::string& path) override {
+    if (::mkdir(path.c_str(), 0777) == 0) return true;
+    const int error = errno;
+    struct stat st {};
+    if (error == EEXIST && ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) return false;
+    return from_errno(error, "create directory " + path);
   }
   Status sync_directory(const std::string& path) override {
     SKALD_TRY_ASSIGN(Descriptor fd, open_descriptor(path, O_RDONLY | O_DIRECTORY));
@@ -198,6 +207,31 @@ class PosixFileSystem final : public FileSystem {
 FileSystem& FileSystem::posix() {
   static PosixFileSystem fs;
   return fs;
+}
+
+Status FileSystem::make_directories(const std::string& path) {
+  std::string_view name = path;
+  while (name.size() > 1 && name.ends_with('/')) name.remove_suffix(1);
+  const auto slash = name.find_last_of('/');
+  const std::string parent(slash == std::string_view::npos ? "."
+                           : slash == 0                    ? "/"
+                                                           : name.substr(0, slash));
+  Result<bool> made = make_directory(std::string(name));
+  const bool missing = made.status().code() == Code::kNotFound;
+  if (slash != std::string_view::npos && slash != 0 && (missing || (made.ok() && *made))) {
+    SKALD_TRY(make_directories(parent));
+    if (missing) made = make_directory(std::string(name));
+  }
+  if (!made.ok()) return std::move(made).status();
+  const Status synced = sync_directory(parent);
+  // Where one stands that we did not make, we need not be able to sync: above a mount, or where we
+  // may not read.
+  return synced.ok() || *made || is_media_error(synced) ? synced : Status();
+}
+
+bool is_media_error(const Status& status) noexcept {
+  const int error = status.errno_value();
+  return error == EIO || error == EBADMSG || error == EUCLEAN || error == ENODATA;
 }
 
 Status write_file_atomically(FileSystem& fs, const std::string& path, std::string_view bytes) {

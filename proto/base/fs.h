@@ -35,6 +35,13 @@ class MappedFile {
  public:
   virtual ~MappedFile() = default;
   virtual std::string_view bytes() const noexcept = 0;
+  // These bytes will not be read soon: their pages need not count as memory of this process. The
+  // kernel's cache has them still, and whoever reads them again, or just now in another thread,
+  // finds what was there.
+  virtual void release(std::size_t offset, std::size_t size) const noexcept {
+    static_cast<void>(offset);
+    static_cast<void>(size);
+  }
 };
 
 struct DirectoryEntry {
@@ -54,13 +61,23 @@ class FileSystem {
   virtual Status rename(const std::string& from, const std::string& to) = 0;
   virtual Status remove(const std::string& path) = 0;  // a file; kNotFound if absent
   virtual Status link(const std::string& from, const std::string& to) = 0;  // hard link
-  virtual Status make_directories(const std::string& path) = 0;
+  // One directory in one that is there. False: it was there already.
+  virtual Result<bool> make_directory(const std::string& path) = 0;
   virtual Status sync_directory(const std::string& path) = 0;
   virtual Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;
   virtual Result<std::uint64_t> free_bytes(const std::string& path) = 0;
 
+  // Makes what is missing of the path. Durable when it returns: the directory that each new name is
+  // in is synced, and the one that `path` is in even if it was there, as its maker may have died.
+  Status make_directories(const std::string& path);
+
   static FileSystem& posix();  // the machine's own; lives as long as the process
 };
+
+// Of a failed read: the disk does not give these bytes (EIO, a checksum of the file system); others
+// may be well. Any other error of the system is the process's or the machine's (too many open
+// files, no memory, no permission) and says nothing of what is stored.
+bool is_media_error(const Status& status) noexcept;
 
 // Publishes a file atomically: writes `path`.tmp, syncs, renames, syncs the directory.
 Status write_file_atomically(FileSystem& fs, const std::string& path, std::string_view bytes);

@@ -1,6 +1,8 @@
 #include "store/catalog/layout.h"
 
+#include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include "proto/base/text_code.h"
 
@@ -81,6 +83,12 @@ std::string Layout::deletes_file(std::string_view tenant) const {
 std::int64_t day_of(model::TimestampNs time_ns) noexcept {
   const std::int64_t day = time_ns / kDayNs;
   return time_ns % kDayNs < 0 ? day - 1 : day;
+}
+
+model::TimeRange range_of_day(std::int64_t day) noexcept {
+  constexpr std::int64_t kDayMax = std::numeric_limits<std::int64_t>::max() / kDayNs - 1;
+  day = std::clamp(day, -kDayMax, kDayMax);
+  return {day * kDayNs, (day + 1) * kDayNs};
 }
 
 std::string PartName::to_string() const {

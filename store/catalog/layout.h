@@ -31,6 +31,7 @@ std::optional<std::string> unescape_tenant(std::string_view directory);
 
 // UTC days since 1970, rounded down.
 std::int64_t day_of(model::TimestampNs time_ns) noexcept;
+model::TimeRange range_of_day(std::int64_t day) noexcept;
 
 struct PartName {
   std::int64_t day = 0;
@@ -44,6 +45,10 @@ struct PartName {
   bool covers(const PartName& other) const noexcept {
     return day == other.day && level > other.level && first_sequence <= other.first_sequence &&
            last_sequence >= other.last_sequence;
+  }
+  bool overlaps(const PartName& other) const noexcept {
+    return day == other.day && first_sequence <= other.last_sequence &&
+           last_sequence >= other.first_sequence;
   }
   friend auto operator<=>(const PartName&, const PartName&) = default;
 };

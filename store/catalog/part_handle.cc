@@ -2,15 +2,44 @@
 
 #include <algorithm>
 
+#include "proto/base/bytes.h"
 #include "proto/base/crc32c.h"
 #include "store/catalog/limits.h"
+#include "store/part/part_format.h"
 #include "store/part/search_summary.h"
 
 namespace skald::store::catalog {
+namespace {
+
+constexpr std::size_t kProbeBytes = 64U << 10;
+
+}  // namespace
 
 PartHandle::~PartHandle() {
-  // Best effort: if it stays, start-up or retention removes it.
-  if (obsolete_) static_cast<void>(fs_.remove(path_).ok());
+  if (!obsolete_) return;
+  // Best effort: if it stays, the name of its successor covers it at a start, or it is dropped
+  // again. What an unread one was merged from may be in use in its place.
+  const bool others_stay = successor_ != nullptr || !unread_.empty();
+  static_cast<void>((others_stay ? fs_.remove(path_) : remove_last(fs_, path_, meta_.name)).ok());
+}
+
+base::Status remove_last(base::FileSystem& fs, const std::string& path, const PartName& name) {
+  const auto gone = [](const base::Status& removed) {
+    return removed.ok() || removed.code() == base::Code::kNotFound;
+  };
+  if (name.level > 0) {
+    const std::string directory = path.substr(0, path.rfind('/'));
+    SKALD_TRY_ASSIGN(const auto entries, fs.list(directory));
+    for (const auto& entry : entries) {
+      const auto other = PartName::parse(entry.name);
+      if (!other || !name.covers(*other)) continue;
+      base::Status removed = fs.remove(directory + "/" + entry.name);
+      if (!gone(removed)) return removed;
+    }
+    SKALD_TRY(fs.sync_directory(directory));
+  }
+  base::Status removed = fs.remove(path);
+  return gone(removed) ? base::Status() : removed;
 }
 
 // Reads, and does not map: what it looks at is a small part of every file.
@@ -32,6 +61,18 @@ std::optional<std::vector<bool>> PartHandle::groups_that_may_match(
     for (std::size_t i = 0; i < one.size(); ++i) out[i] = out[i] && one[i];
   }
   return out;
+}
+
+base::Status try_to_read_footer(base::FileSystem& fs, const std::string& path) {
+  SKALD_TRY_ASSIGN(const auto file, fs.open_read(path));
+  SKALD_TRY_ASSIGN(const std::uint64_t size, file->size());
+  if (size < part::kHeaderBytes + part::kTailBytes) return {};  // open_reader() says what it is
+  std::string bytes(kProbeBytes, '\0');
+  SKALD_TRY(file->read_at(0, bytes.data(), part::kHeaderBytes));
+  SKALD_TRY(file->read_at(size - part::kTailBytes, bytes.data(), part::kTailBytes));
+  for (auto at = base::load_le<std::uint64_t>(bytes.data()); at < size; at += bytes.size())
+    SKALD_TRY(file->read_at(at, bytes.data(), bytes.size()));
+  return {};
 }
 
 base::Result<std::shared_ptr<const part::PartReader>> open_reader(base::FileSystem& fs,

@@ -4,7 +4,8 @@
 //
 // Whoever holds the handle pins the file: a part that was superseded or dropped is unlinked when
 // the last holder lets go. A crash before that leaves a file that start-up recognises by its name
-// (a superseded one) or that retention drops again.
+// (a superseded one) or that retention drops again. For that the file of what superseded it must be
+// there as long: a part's file goes only after those of all that it was merged from.
 //
 // Threads: handles and cache may be used from any thread.
 
@@ -52,20 +53,33 @@ class PartHandle {
  public:
   PartHandle(base::FileSystem& fs, std::string path, PartMeta meta)
       : fs_(fs), path_(std::move(path)), meta_(std::move(meta)) {}
+  // A part that the disk did not give at the start, which proves nothing against it. Its `meta` has
+  // only what name and size say; it is in no answer and no merge, and counts as damaged until it
+  // can be read.
+  PartHandle(base::FileSystem& fs, std::string path, PartMeta meta, const base::Status& unread)
+      : fs_(fs),
+        path_(std::move(path)),
+        meta_(std::move(meta)),
+        damaged_(true),
+        unread_(unread.to_string()) {}
   ~PartHandle();
   PartHandle(const PartHandle&) = delete;
   PartHandle& operator=(const PartHandle&) = delete;
 
   const PartMeta& meta() const noexcept { return meta_; }
   const std::string& path() const noexcept { return path_; }
-  void remove_when_unused() noexcept { obsolete_ = true; }
-  bool obsolete() const noexcept { return obsolete_; }
+  // Its rows are in `successor` now (null: nowhere, or nobody's any more). Once, by its owner.
+  void supersede(std::shared_ptr<PartHandle> successor) noexcept {
+    successor_ = std::move(successor);
+    obsolete_ = true;
+  }
   // Set once when its footer turned out damaged; scans then skip it with a warning.
   bool mark_damaged() noexcept { return !damaged_.exchange(true); }
   bool damaged() const noexcept { return damaged_; }
+  const std::string& unread() const noexcept { return unread_; }  // why; empty: it was read
   // Which row groups may have lines that pass all filters; nothing: all. Does not open the part.
   std::optional<std::vector<bool>> groups_that_may_match(std::span<const LineFilter> filters) const;
-  // Newest delete (by creation order) that was applied physically to this part.
+  // Every delete up to this number was applied physically to this part, or needs not be.
   std::atomic<std::uint64_t> deletes_applied{0};
 
  private:
@@ -75,6 +89,8 @@ class PartHandle {
   const PartMeta meta_;
   std::atomic<bool> obsolete_{false};
   std::atomic<bool> damaged_{false};
+  const std::string unread_;
+  std::shared_ptr<PartHandle> successor_;  // outlives this one's file
   std::mutex mutex_;
   std::weak_ptr<const OpenPart> open_;
 };
@@ -97,6 +113,13 @@ class PartCache {
   std::uint64_t streams_ = 0;
 };
 
+// Removes the file of a part that has no successor, behind the files that its name covers: without
+// it a start would take those in again. An error: it may be there still.
+base::Status remove_last(base::FileSystem& fs, const std::string& path, const PartName& name);
+
+// Reads what open_reader() looks at, with calls that report what the disk does not give; in a
+// mapping that ends the process.
+base::Status try_to_read_footer(base::FileSystem& fs, const std::string& path);
 // Maps a file and opens it as a part.
 base::Result<std::shared_ptr<const part::PartReader>> open_reader(base::FileSystem& fs,
                                                                   const std::string& path);

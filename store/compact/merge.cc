@@ -122,15 +122,18 @@ class Merger {
 };
 
 // Names are the manifest: a start takes what a part's name covers for its inputs and removes it.
-// Nor may it take in rows that are in the head again because the part they were in was damaged.
+// Nor may it take in rows that are in the head again because the part they were in was damaged, or
+// overlap a part that is still to be read.
 bool covers_another(const ingest::Tenant& tenant, const MergeRun& run,
                     const catalog::PartName& name) {
   const std::shared_lock lock(tenant.mutex);
   return std::any_of(tenant.parts.begin(), tenant.parts.end(),
                      [&](const auto& part) {
-                       return name.covers(part->meta().name) &&
-                              std::find(run.inputs.begin(), run.inputs.end(), part) ==
-                                  run.inputs.end();
+                       const bool taken_in = part->unread().empty()
+                                                 ? name.covers(part->meta().name)
+                                                 : name.overlaps(part->meta().name);
+                       return taken_in && std::find(run.inputs.begin(), run.inputs.end(), part) ==
+                                              run.inputs.end();
                      }) ||
          std::any_of(tenant.heads.begin(), tenant.heads.end(), [&](const auto& head) {
            const ingest::Sequences held = head->sequences_of_day(name.day);
@@ -164,7 +167,8 @@ base::Result<MergeResult> merge(base::FileSystem& fs, const catalog::Layout& lay
   }
   ++name.level;
   if (covers_another(tenant, run, name))
-    return base::internal("the name " + name.to_string() + " covers rows that are not merged");
+    return base::unavailable("put off: the name " + name.to_string() +
+                             " covers rows that are not merged");
   SKALD_TRY(remove_stray_parts(fs, tenant));
   const std::string directory = layout.parts_directory(tenant.name);
   SKALD_TRY_ASSIGN(auto builder,
@@ -173,6 +177,7 @@ base::Result<MergeResult> merge(base::FileSystem& fs, const catalog::Layout& lay
   for (const auto& input : run.inputs) {
     auto reader = catalog::open_reader(fs, input->path());
     base::Status status = reader.ok() ? merger.add_part(**reader) : reader.status();
+    if (!reader.ok() && base::is_media_error(status)) status = base::corrupt(status.to_string());
     if (status.code() == base::Code::kCorrupt) input->mark_damaged();
     if (!status.ok()) return std::move(status).with_context(input->meta().name.to_string());
   }
@@ -180,6 +185,7 @@ base::Result<MergeResult> merge(base::FileSystem& fs, const catalog::Layout& lay
   MergeResult result = merger.counts();
   if (builder->entries() == 0) return result;
   SKALD_TRY_ASSIGN(result.part, builder->publish());
+  result.part->deletes_applied = options.deletes_through;
   base::Status status = fs.sync_directory(directory);
   if (status.ok()) return result;
   tenant.stray_parts.push_back(result.part->path());
@@ -191,7 +197,7 @@ void publish(ingest::Tenant& tenant, const MergeRun& run,
              const std::shared_ptr<catalog::PartHandle>& output) {
   const std::unique_lock lock(tenant.mutex);
   for (const auto& input : run.inputs) {
-    input->remove_when_unused();
+    input->supersede(output);
     std::erase(tenant.parts, input);
   }
   if (output == nullptr) return;

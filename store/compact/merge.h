@@ -28,6 +28,7 @@ struct MergeOptions {
   std::uint64_t memory_max = 0;  // kept by the size of the groups, see limits.h
   Throttle* throttle = nullptr;  // null: neither counted nor held back
   std::vector<read::PlannedDelete> deletes;
+  std::uint64_t deletes_through = 0;  // every delete in force up to this number is among them
   // The oldest time that is kept of a stream (by number); null: everything.
   std::function<model::TimestampNs(std::uint32_t number)> oldest_kept;
   const std::atomic<bool>* stopping = nullptr;  // ends with kCancelled
@@ -38,7 +39,9 @@ struct MergeResult {
   std::uint64_t rows_in = 0, rows_out = 0, duplicates = 0, deleted = 0, expired = 0;
 };
 
-// kCorrupt: an input is damaged (it is marked so and will not be chosen again); nothing changed.
+// After an error nothing has changed. Two codes are about this run alone, others may go on.
+// kCorrupt: an input is damaged or the disk does not give it (it is marked so and will not be
+// chosen again). kUnavailable: not now, the name would cover rows that are in none of the inputs.
 base::Result<MergeResult> merge(base::FileSystem& fs, const catalog::Layout& layout,
                                 ingest::Tenant& tenant, const MergeRun& run,
                                 const MergeOptions& options);

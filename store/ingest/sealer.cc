@@ -58,9 +58,8 @@ base::Status write_rows(catalog::PartBuilder& builder, const Tenant& tenant,
 
 base::Status make_tenant_directories(base::FileSystem& fs, const catalog::Layout& layout,
                                      const std::string& tenant) {
-  SKALD_TRY(fs.make_directories(layout.parts_directory(tenant)));
-  SKALD_TRY(fs.sync_directory(layout.tenants_directory()));
-  return fs.sync_directory(layout.tenant_directory(tenant));
+  SKALD_TRY(fs.make_directories(layout.tenant_directory(tenant)));
+  return fs.make_directories(layout.parts_directory(tenant));
 }
 
 base::Result<catalog::PartList> write_parts(base::FileSystem& fs, const catalog::Layout& layout,

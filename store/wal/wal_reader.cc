@@ -76,6 +76,13 @@ class Replayer {
   std::vector<VoidRange> voids_;
 };
 
+// Nothing, or an error that says nothing of the segment: to go on would be to do without its rows.
+template <typename T>
+base::Status unless_unreadable(const base::Result<T>& read) {
+  const bool passes = read.status().errno_value() != 0 && !base::is_media_error(read.status());
+  return passes ? read.status() : base::Status();
+}
+
 }  // namespace
 
 base::Result<ReplayReport> replay(base::FileSystem& fs, const std::string& directory,
@@ -98,8 +105,10 @@ base::Result<ReplayReport> replay(base::FileSystem& fs, const std::string& direc
   for (const auto& segment : report.segments) {
     auto file = fs.open_read(directory + "/" + segment.name);
     char head[kSegmentHeaderBytes];
+    SKALD_TRY(unless_unreadable(file));
     if (!file.ok()) continue;
     const auto count = (*file)->read_at(0, head, sizeof(head));
+    SKALD_TRY(unless_unreadable(count));
     if (!count.ok()) continue;
     if (const auto header = decode_segment_header({head, *count}); header.ok())
       replayer.add_void(*header);
@@ -107,6 +116,7 @@ base::Result<ReplayReport> replay(base::FileSystem& fs, const std::string& direc
   std::vector<WalWriter::Segment> read;
   for (auto& segment : report.segments) {
     auto bytes = fs.read_file(directory + "/" + segment.name, kSegmentFileBytesMax);
+    SKALD_TRY(unless_unreadable(bytes));
     if (!bytes.ok()) {
       report.findings.push_back(segment.name + ": " + bytes.status().to_string());
       // As many as it has room for: they are not given again.

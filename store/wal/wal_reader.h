@@ -30,7 +30,8 @@ struct ReplayReport {
 };
 
 // `take` gets each record once, in order; `owner` keeps the payload's bytes. What it refuses is
-// counted as damage. Errors: only if the directory cannot be listed.
+// counted as damage. Errors: only if the directory cannot be listed, or a segment not be read for a
+// reason that is not the disk's (too many open files).
 using TakeRecord = std::function<base::Status(std::uint64_t sequence, std::string_view payload,
                                               const std::shared_ptr<const void>& owner)>;
 base::Result<ReplayReport> replay(base::FileSystem& fs, const std::string& directory,

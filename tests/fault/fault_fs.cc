@@ -98,7 +98,15 @@ base::Status FaultFs::count_write(const std::string& what) {
 
 void FaultFs::power_cycle(unsigned keep_permille) {
   const std::scoped_lock lock(mutex_);
+  directories_ = durable_directories_;
   names_ = durable_names_;
+  const auto lost = [this](const std::string& directory) {
+    for (std::string at = directory; !at.empty(); at = directory_of(at))
+      if (!directories_.contains(at)) return true;
+    return false;
+  };
+  std::erase_if(names_, [&](const auto& item) { return lost(directory_of(item.first)); });
+  durable_names_ = names_;
   for (auto& [path, inode] : names_) {
     const std::size_t unsynced = inode->bytes.size() - inode->synced;
     inode->bytes.resize(inode->synced + unsynced * keep_permille / 1000);
@@ -110,7 +118,7 @@ void FaultFs::power_cycle(unsigned keep_permille) {
 std::unique_ptr<FaultFs> FaultFs::clone() const {
   const std::scoped_lock lock(mutex_);
   auto out = std::make_unique<FaultFs>();
-  out->directories_ = directories_;
+  out->directories_ = out->durable_directories_ = directories_;
   for (const auto& [path, inode] : names_) {
     out->names_[path] = std::make_shared<Inode>(*inode);
     out->names_[path]->synced = inode->bytes.size();
@@ -134,14 +142,27 @@ void FaultFs::flip_byte(const std::string& path, std::uint64_t random) {
   byte = static_cast<char>(byte ^ static_cast<char>(1U << (random >> 61)));
 }
 
-void FaultFs::make_unreadable(const std::string& path) {
+void FaultFs::fail_reads(const std::string& path, int error_number) {
   const std::scoped_lock lock(mutex_);
-  unreadable_.insert(path);
+  failing_reads_[path] = error_number;
 }
 
 std::shared_ptr<FaultFs::Inode> FaultFs::find(const std::string& path) const {
   const auto found = names_.find(path);
   return found == names_.end() ? nullptr : found->second;
+}
+
+base::Status FaultFs::read_error(const std::string& path) const {
+  const auto failing = failing_reads_.find(path);
+  if (failing == failing_reads_.end() || failing->second == 0) return {};
+  return base::from_errno(failing->second, "read " + path);
+}
+
+base::Result<std::shared_ptr<FaultFs::Inode>> FaultFs::open(const std::string& path) const {
+  const auto inode = find(path);
+  if (inode == nullptr) return base::from_errno(ENOENT, "open " + path);
+  SKALD_TRY(read_error(path));
+  return inode;
 }
 
 base::Result<std::unique_ptr<base::File>> FaultFs::create(const std::string& path) {
@@ -160,23 +181,19 @@ base::Result<std::unique_ptr<base::File>> FaultFs::open_append(const std::string
 
 base::Result<std::unique_ptr<base::File>> FaultFs::open_read(const std::string& path) {
   const std::scoped_lock lock(mutex_);
-  const auto inode = find(path);
-  if (inode == nullptr) return base::from_errno(ENOENT, "open " + path);
-  return std::unique_ptr<base::File>(new FaultFile(*this, inode));
+  SKALD_TRY_ASSIGN(auto inode, open(path));
+  return std::unique_ptr<base::File>(new FaultFile(*this, std::move(inode)));
 }
 
 base::Result<std::unique_ptr<base::MappedFile>> FaultFs::map(const std::string& path) {
   const std::scoped_lock lock(mutex_);
-  const auto inode = find(path);
-  if (inode == nullptr) return base::from_errno(ENOENT, "map " + path);
+  SKALD_TRY_ASSIGN(const auto inode, open(path));
   return std::unique_ptr<base::MappedFile>(new HeldBytes(inode->bytes));
 }
 
 base::Result<std::string> FaultFs::read_file(const std::string& path, std::uint64_t size_max) {
   const std::scoped_lock lock(mutex_);
-  const auto inode = find(path);
-  if (inode == nullptr) return base::from_errno(ENOENT, "open " + path);
-  if (unreadable_.contains(path)) return base::from_errno(EIO, "read " + path);
+  SKALD_TRY_ASSIGN(const auto inode, open(path));
   if (inode->bytes.size() > size_max) return base::resource_exhausted(path + " is too large");
   return inode->bytes;
 }
@@ -208,14 +225,15 @@ base::Status FaultFs::link(const std::string& from, const std::string& to) {
   return {};
 }
 
-// Directories are taken as durable at once; what is in them is not.
-base::Status FaultFs::make_directories(const std::string& path) {
+base::Result<bool> FaultFs::make_directory(const std::string& path) {
   const std::scoped_lock lock(mutex_);
-  for (std::string at = path; !at.empty(); at = directory_of(at)) {
-    directories_.insert(at);
-    if (at.find('/') == std::string::npos) break;
-  }
-  return {};
+  if (directories_.contains(path)) return false;
+  SKALD_TRY(count_write("mkdir " + path));
+  const std::string parent = directory_of(path);
+  if (!parent.empty() && !directories_.contains(parent))
+    return base::from_errno(ENOENT, "mkdir " + path);
+  directories_.insert(path);
+  return true;
 }
 
 base::Status FaultFs::sync_directory(const std::string& path) {
@@ -226,12 +244,15 @@ base::Status FaultFs::sync_directory(const std::string& path) {
                 [&](const auto& item) { return directory_of(item.first) == directory; });
   for (const auto& [name, inode] : names_)
     if (directory_of(name) == directory) durable_names_[name] = inode;
+  for (const std::string& name : directories_)
+    if (directory_of(name) == directory) durable_directories_.insert(name);
   return {};
 }
 
 base::Result<std::vector<base::DirectoryEntry>> FaultFs::list(const std::string& path) {
   const std::scoped_lock lock(mutex_);
   if (!directories_.contains(without_slash(path))) return base::from_errno(ENOENT, "list " + path);
+  SKALD_TRY(read_error(path));
   std::vector<base::DirectoryEntry> out;
   for (const auto& [name, inode] : names_)
     if (directory_of(name) == path)

@@ -1,7 +1,7 @@
 #pragma once
 // A file system in memory that behaves as a disk does when things go wrong: what was not synced is
-// lost at a crash (a tail may survive in part), names that were not synced with their directory
-// are undone, and the n-th writing call fails with ENOSPC or EIO.
+// lost at a crash (a tail may survive in part), names of files and directories that were not synced
+// with their directory are undone, and the n-th writing call fails with ENOSPC or EIO.
 //
 // Files that are open or mapped keep their contents, as with POSIX. Safe from several threads.
 
@@ -31,8 +31,8 @@ class FaultFs final : public base::FileSystem {
   // What a machine finds after power came back: unsynced bytes of a file are cut to `keep_permille`
   // of them, unsynced names are undone (a lost rename leaves the old name).
   void power_cycle(unsigned keep_permille);
-  // read_file() of it fails with EIO from now on.
-  void make_unreadable(const std::string& path);
+  // Reads of the file or the directory fail from now on; 0: no more.
+  void fail_reads(const std::string& path, int error_number);
   // Called at every writing call, before it: a moment at which others may look. Must not write.
   void on_write(std::function<void()> look) { on_write_ = std::move(look); }
   // Removals survive a crash unsynced, as a disk may write names in any order.
@@ -52,7 +52,7 @@ class FaultFs final : public base::FileSystem {
   base::Status rename(const std::string& from, const std::string& to) override;
   base::Status remove(const std::string& path) override;
   base::Status link(const std::string& from, const std::string& to) override;
-  base::Status make_directories(const std::string& path) override;
+  base::Result<bool> make_directory(const std::string& path) override;
   base::Status sync_directory(const std::string& path) override;
   base::Result<std::vector<base::DirectoryEntry>> list(const std::string& path) override;
   base::Result<std::uint64_t> free_bytes(const std::string&) override { return free_.load(); }
@@ -68,10 +68,13 @@ class FaultFs final : public base::FileSystem {
 
   base::Status count_write(const std::string& what);  // under mutex_
   std::shared_ptr<Inode> find(const std::string& path) const;
+  base::Status read_error(const std::string& path) const;
+  base::Result<std::shared_ptr<Inode>> open(const std::string& path) const;
 
   mutable std::mutex mutex_;
   Names names_, durable_names_;
-  std::set<std::string> directories_, unreadable_;
+  std::set<std::string> directories_, durable_directories_;
+  std::map<std::string, int> failing_reads_;
   std::atomic<std::uint64_t> free_{1ULL << 40};
   std::uint64_t writes_ = 0, fail_at_ = 0, crash_at_ = 0;
   int error_number_ = 0;

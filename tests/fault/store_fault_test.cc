@@ -161,6 +161,31 @@ TEST_F(StoreFault, OneFailedWriteIsSurvivedAndRetriesAreNotStoredTwice) {
     }
 }
 
+// Each new directory's name, in whatever directory it is in, and also where the first start failed
+// between making one and syncing the name.
+TEST_F(StoreFault, TheDirectoriesThatAStartMakesOutliveAPowerCut) {
+  std::uint64_t n = 1;
+  for (bool failed = true; failed; ++n) {  // until no write of the start is left to fail
+    FaultFs fs;
+    StoreOptions nested = options(fs);
+    nested.data_dir = "/srv/skald/data";
+    fs.fail_at(n, EIO, false);
+    auto store = Store::open(nested);
+    failed = !store.ok();
+    fs.heal();
+    if (failed) store = Store::open(nested);
+    ASSERT_TRUE(store.ok());
+    Life life;
+    append(**store, life, 0, false);
+    store->reset();
+    fs.power_cycle(0);
+    store = Store::open(nested);
+    ASSERT_TRUE(store.ok());
+    EXPECT_EQ(read_all(**store).size(), 3U) << "failure at " << n;
+  }
+  EXPECT_GT(n, 10U);
+}
+
 // A failed write, then a start that trusts the names it sees, then a seal that drops the log, then
 // power goes: names that no sync ever covered must not have been counted on.
 TEST_F(StoreFault, APartWhoseNameWasNotDurableIsNotTheOnlyCopyAfterTheNextStart) {
@@ -302,6 +327,41 @@ TEST_F(StoreFault, RowsThatCameBackForADamagedPartAreNotCoveredByItsNeighboursMe
   EXPECT_GT(damaged, 0);
 }
 
+// The same, and what is asked for is a merge of all days: the one that has to wait does not hold up
+// the others.
+TEST_F(StoreFault, AMergeThatIsPutOffLeavesTheOthersTheirTurn) {
+  int damaged = 0;
+  bool sealed = false;
+  for (std::uint64_t n = 1; !sealed; ++n) {
+    FaultFs fs;
+    Life life;
+    for (int number = 0; number < 3; ++number) {
+      auto store = Store::open(options(fs));
+      ASSERT_TRUE(store.ok());
+      append(**store, life, number, false);
+      fs.fail_at(n, EIO, true);
+      sealed = (*store)->flush().ok();
+      store->reset();
+      fs.heal();
+    }
+    const std::vector<std::string> parts = fs.paths(".part");  // of two days
+    if (parts.size() != 6 || fs.read_file("/data/CHECKPOINT", UINT64_MAX).ok()) continue;
+    fs.flip_byte(parts[1], fs.read_file(parts[1], UINT64_MAX).value().size() - 1);
+    auto store = Store::open(options(fs));
+    ASSERT_TRUE(store.ok());
+    EXPECT_EQ((*store)->compact().code(), base::Code::kUnavailable);
+    EXPECT_EQ((*store)->stats().parts, 3U) << "two of the first day, and one of the second";
+    EXPECT_EQ((*store)->stats().compactions, 1U);
+    ASSERT_TRUE((*store)->flush().ok());
+    EXPECT_TRUE((*store)->compact().ok());
+    EXPECT_EQ((*store)->stats().parts, 2U);
+    store->reset();
+    expect_exactly_once(fs, life, "failure at " + std::to_string(n));
+    ++damaged;
+  }
+  EXPECT_GT(damaged, 0);
+}
+
 // Its rows are missing, but neither are they thrown away, nor do they take the place of new ones.
 TEST_F(StoreFault, ALogThatCannotBeReadIsKeptAndItsSequencesAreNotGivenAgain) {
   FaultFs fs;
@@ -311,7 +371,7 @@ TEST_F(StoreFault, ALogThatCannotBeReadIsKeptAndItsSequencesAreNotGivenAgain) {
   for (int number = 0; number < 5; ++number) append(**store, lost, number, false);
   store->reset();
   const std::string segment = fs.paths(".wal").at(0);
-  fs.make_unreadable(segment);
+  fs.fail_reads(segment, EIO);
   store = Store::open(options(fs));
   ASSERT_TRUE(store.ok());
   EXPECT_TRUE(read_all(**store).empty());
@@ -350,6 +410,133 @@ TEST_F(StoreFault, RowsOfAProcessedDeleteDoNotComeBackThoughAWriteFailed) {
     EXPECT_TRUE(read_all(**store).empty()) << "failure at " << n;
   }
   EXPECT_GT(n, 4U);
+}
+
+// The day of the second row of each append; the other two are of the next.
+constexpr model::TimeRange kFirstDay{kT0, kT0 + kDay};
+
+void delete_line(Store& store, const std::string& label, model::TimeRange range) {
+  DeleteRequest request;
+  request.tenant = "t";
+  request.matchers = testing::matchers("job", label);
+  request.range = range;
+  ASSERT_TRUE(store.add_delete(request).ok());
+}
+
+// A scan holds a part while one delete takes some of its rows and another, or retention, the rest:
+// its file is there still, and none is left whose name would cover it.
+TEST_F(StoreFault, RowsOfAProcessedDeleteDoNotComeBackThoughAScanHeldTheirPart) {
+  for (const bool by_retention : {false, true}) {
+    FaultFs fs;
+    base::ManualClock clock(kT0 + 2 * kDay);
+    StoreOptions with = options(fs);
+    with.clock = &clock;
+    with.retention = [](std::string_view) {
+      RetentionPolicy policy;
+      policy.period_ns = 10 * kDay;
+      return policy;
+    };
+    auto store = Store::open(with);
+    ASSERT_TRUE(store.ok());
+    Life life;
+    append_and_flush(**store, life, 0);
+    ScanRequest request;
+    request.tenant = "t";
+    request.matchers = everything();
+    request.range = {0, INT64_MAX};
+    auto scan = (*store)->open_scan(request);
+    ASSERT_TRUE(scan.ok());
+    delete_line(**store, "api", {0, INT64_MAX});
+    ASSERT_TRUE((*store)->compact().ok());
+    EXPECT_EQ((*store)->deletes("t").at(0).state, DeleteRequest::State::kProcessed);
+    if (by_retention)
+      clock.advance_ns(30 * kDay);
+    else
+      delete_line(**store, "db", {0, INT64_MAX});
+    ASSERT_TRUE((*store)->compact().ok());
+    ASSERT_TRUE((*store)->enforce_retention().ok());
+    EXPECT_TRUE(read_all(**store).empty());
+    const std::unique_ptr<FaultFs> killed = fs.clone();  // while the scan is open
+    with.fs = killed.get();
+    auto next = Store::open(with);
+    ASSERT_TRUE(next.ok());
+    // What retention has dropped a start may find again, until retention runs.
+    for (const Row& row : read_all(**next))
+      EXPECT_TRUE(by_retention && std::get<0>(row) == kDb.to_string()) << std::get<2>(row);
+    scan->reset();
+    EXPECT_TRUE(fs.paths(".part").empty());
+  }
+}
+
+// As above, with a removal that fails in place of a scan.
+TEST_F(StoreFault, RowsOfAProcessedDeleteDoNotComeBackThoughARemovalFailed) {
+  std::uint64_t n = 1;
+  for (bool failed = true; failed; ++n) {  // until no write is left to fail
+    FaultFs fs;
+    auto store = Store::open(options(fs));
+    ASSERT_TRUE(store.ok());
+    Life life;
+    append_and_flush(**store, life, 0);
+    delete_line(**store, "api", {0, INT64_MAX});
+    const std::uint64_t before = fs.writes();
+    fs.fail_at(n, EIO, false);
+    static_cast<void>((*store)->compact().ok());
+    failed = fs.writes() >= before + n;
+    fs.heal();
+    ASSERT_TRUE((*store)->compact().ok());
+    delete_line(**store, "db", {0, INT64_MAX});
+    ASSERT_TRUE((*store)->compact().ok());
+    ASSERT_EQ((*store)->deletes("t").at(1).state, DeleteRequest::State::kProcessed);
+    store->reset();
+    store = Store::open(options(fs));
+    ASSERT_TRUE(store.ok());
+    EXPECT_TRUE(read_all(**store).empty()) << "failure at " << n;
+  }
+  EXPECT_GT(n, 8U);
+}
+
+// Damage that leaves some rows of a part readable: no merge can take them out, so a delete of them
+// stays in force, and only there.
+TEST_F(StoreFault, DeletedRowsOfADamagedPartStayHiddenAtTheNextStart) {
+  FaultFs intact;
+  auto store = Store::open(options(intact));
+  ASSERT_TRUE(store.ok());
+  BatchBuilder batch;  // lines of two shapes, which lie in two blocks; another part in the next day
+  for (int i = 0; i < 60; ++i)
+    batch.add(kApi, kT0 + i,
+              (i % 2 == 0 ? R"({"a": "x)" : R"({"b": "y", "n": )") + std::to_string(i) +
+                  (i % 2 == 0 ? "\"}" : "}"));
+  batch.add(kDb, kT0 + kDay, "one").add(kDb, kT0 + kDay + 1, "two");
+  ASSERT_TRUE((*store)->append("t", batch.batch()).ok());
+  ASSERT_TRUE((*store)->flush().ok());
+  store->reset();
+  const std::string victim = intact.paths(".part").at(0);
+  const std::size_t size = intact.read_file(victim, UINT64_MAX)->size();
+  int found = 0;
+  for (std::size_t at = 16; at < size && found < 3; ++at) {
+    const std::unique_ptr<FaultFs> fs = intact.clone();
+    fs->flip_byte(victim, at);
+    store = Store::open(options(*fs));
+    ASSERT_TRUE(store.ok());
+    const std::size_t rows = read_all(**store).size();
+    if (rows <= 2 || rows >= 62) continue;
+    ++found;
+    delete_line(**store, "api", {0, INT64_MAX});
+    delete_line(**store, "db", {0, kT0 + kDay + 1});
+    EXPECT_EQ((*store)->compact().code(), base::Code::kCorrupt);
+    ASSERT_TRUE((*store)->compact().ok());
+    EXPECT_EQ((*store)->deletes("t").at(0).state, DeleteRequest::State::kReceived);
+    EXPECT_EQ((*store)->deletes("t").at(1).state, DeleteRequest::State::kProcessed);
+    const std::uint64_t merges = (*store)->stats().compactions;
+    EXPECT_EQ(merges, 1U);
+    ASSERT_TRUE((*store)->compact().ok());
+    EXPECT_EQ((*store)->stats().compactions, merges) << "what is done is not done again";
+    store->reset();
+    store = Store::open(options(*fs));
+    ASSERT_TRUE(store.ok());
+    EXPECT_EQ(read_all(**store).size(), 1U) << "damage at " << at;
+  }
+  EXPECT_EQ(found, 3);
 }
 
 // An agent that is told of a mark goes on behind it: it must not hear of one whose batch may fail.
@@ -418,6 +605,135 @@ TEST_F(StoreFault, ARefusedAppendThatAStartBringsBackIsDurableBeforeItIsAcknowle
     expect_exactly_once(fs, life, "failure at " + std::to_string(n));
   }
   EXPECT_GE(refused, 2U);
+}
+
+// Too many open files, no memory: the process's trouble, which says nothing of what is stored.
+TEST_F(StoreFault, AStartThatCannotReadForAReasonThatPassesFailsAndChangesNothing) {
+  FaultFs fs;
+  Life life;
+  auto store = Store::open(options(fs));
+  ASSERT_TRUE(store.ok());
+  for (int number = 0; number < 2; ++number) append_and_flush(**store, life, number);
+  append(**store, life, 2, false);
+  delete_line(**store, "none", {0, INT64_MAX});
+  store->reset();
+  const std::string tenant = "/data/tenants/t";
+  std::vector<std::string> all = fs.paths("");
+  all.insert(all.end(), {"/data/tenants", tenant + "/parts", "/data/wal"});
+  EXPECT_EQ(all.size(), 11U) << "FORMAT, CHECKPOINT, deletes, a segment, four parts, directories";
+  for (const std::string& path : all)
+    for (const int error : {EMFILE, ENOMEM, EACCES}) {
+      const std::vector<std::string> before = fs.paths("");
+      fs.fail_reads(path, error);
+      const auto refused = Store::open(options(fs));
+      ASSERT_FALSE(refused.ok()) << path;
+      EXPECT_EQ(refused.status().errno_value(), error) << refused.status().to_string();
+      EXPECT_NE(refused.status().message().find(path), std::string_view::npos)
+          << refused.status().to_string();
+      fs.fail_reads(path, 0);
+      EXPECT_EQ(fs.paths(""), before) << path;
+    }
+  expect_exactly_once(fs, life, "after all");
+  EXPECT_EQ(fs.paths(".part").size(), 4U);
+}
+
+// The disk does not give one part: the rest is served, every answer that may lack its rows says so,
+// and it is in them again once the disk gives it, here or at the next start.
+TEST_F(StoreFault, APartThatTheDiskDoesNotGiveIsLeftThereAndTriedAgain) {
+  for (const bool restarted : {false, true}) {
+    FaultFs fs;
+    Life life;
+    auto store = Store::open(options(fs));
+    ASSERT_TRUE(store.ok());
+    for (int number = 0; number < 3; ++number) append_and_flush(**store, life, number);
+    store->reset();
+    const std::vector<std::string> parts = fs.paths(".part");
+    fs.fail_reads(parts.at(1), EIO);  // the middle one of the first day
+    store = Store::open(options(fs));
+    ASSERT_TRUE(store.ok()) << store.status().to_string();
+    EXPECT_EQ((*store)->stats().quarantined_parts, 1U);
+    std::vector<std::string> warnings;
+    EXPECT_EQ(read_all(**store, "t", everything(), {0, INT64_MAX}, &warnings).size(), 8U);
+    ASSERT_EQ(warnings.size(), 1U);
+    EXPECT_NE(warnings[0].find("cannot be read and was left out"), std::string::npos);
+    read_all(**store, "t", everything(), {kT0 + kDay, INT64_MAX}, &warnings);
+    EXPECT_TRUE(warnings.empty()) << "of the other day nothing is missing";
+    // A delete that means it is not done without it, and nothing else takes its place.
+    delete_line(**store, "db", kFirstDay);
+    ASSERT_TRUE((*store)->enforce_retention().ok());
+    ASSERT_TRUE((*store)->compact().ok());
+    EXPECT_EQ((*store)->deletes("t").at(0).state, DeleteRequest::State::kReceived);
+    fs.fail_reads(parts[1], 0);
+    if (restarted) {
+      store->reset();
+      store = Store::open(options(fs));
+      ASSERT_TRUE(store.ok());
+    } else {
+      ASSERT_TRUE((*store)->enforce_retention().ok());
+    }
+    EXPECT_EQ((*store)->stats().quarantined_parts, 0U);
+    EXPECT_EQ(read_all(**store, "t", everything(), {0, INT64_MAX}, &warnings).size(), 6U);
+    EXPECT_TRUE(warnings.empty());
+    ASSERT_TRUE((*store)->cancel_delete("t", (*store)->deletes("t").at(0).id).ok());
+    EXPECT_EQ(read_all(**store).size(), 7U) << "of the first day only the part that came back";
+    ASSERT_TRUE((*store)->compact().ok());
+    EXPECT_EQ(read_all(**store).size(), 7U);
+  }
+}
+
+// A merged part that the disk does not give, with some of its inputs still there: they are read in
+// its place until it is there again, and no merge mixes them with others meanwhile.
+TEST_F(StoreFault, InputsOfAMergedPartThatTheDiskDoesNotGiveStandInForIt) {
+  FaultFs fs;
+  Life life;
+  auto store = Store::open(options(fs));
+  ASSERT_TRUE(store.ok());
+  for (int number = 0; number < 2; ++number) append_and_flush(**store, life, number);
+  const std::vector<std::string> inputs = fs.paths(".part");
+  std::map<std::string, std::string> bytes;
+  for (const std::string& path : inputs) bytes[path] = fs.read_file(path, UINT64_MAX).value();
+  ASSERT_TRUE((*store)->compact().ok());
+  append_and_flush(**store, life, 2);
+  store->reset();
+  for (const auto& [path, content] : bytes)  // as if they had not been removed yet
+    ASSERT_TRUE(base::write_file_atomically(fs, path, content).ok());
+  const std::vector<std::string> merged = fs.paths("_1.part");
+  ASSERT_EQ(merged.size(), 2U);
+  for (const std::string& path : merged) fs.fail_reads(path, EIO);
+  store = Store::open(options(fs));
+  ASSERT_TRUE(store.ok());
+  EXPECT_EQ(read_all(**store).size(), 9U);
+  static_cast<void>((*store)->compact().ok());
+  EXPECT_EQ(read_all(**store).size(), 9U);
+  for (const std::string& path : merged) fs.fail_reads(path, 0);
+  ASSERT_TRUE((*store)->enforce_retention().ok());
+  EXPECT_EQ(read_all(**store).size(), 9U);
+  EXPECT_EQ((*store)->stats().parts, 4U);
+  ASSERT_TRUE((*store)->compact().ok());
+  store->reset();
+  expect_exactly_once(fs, life, "after the merge");
+}
+
+// Between a part's renaming and CHECKPOINT the log has its rows, too.
+TEST_F(StoreFault, APartThatTheDiskDoesNotGiveComesBackFromTheLogIfThatHasIt) {
+  FaultFs fs;
+  Life life;
+  auto store = Store::open(options(fs));
+  ASSERT_TRUE(store.ok());
+  append_and_flush(**store, life, 0);  // writes CHECKPOINT
+  append(**store, life, 1, false);
+  std::uint64_t n = 1;
+  for (; fs.paths(".part").size() < 4; ++n) {
+    fs.fail_at(n, EIO, true);
+    ASSERT_FALSE((*store)->flush().ok());
+    fs.heal();
+  }
+  store->reset();
+  fs.fail_reads(fs.paths(".part").at(1), EIO);
+  store = Store::open(options(fs));
+  ASSERT_TRUE(store.ok());
+  store->reset();
+  expect_exactly_once(fs, life, "from the log");
 }
 
 std::set<std::string> delete_ids(Store& store) {

@@ -323,6 +323,26 @@ TEST_F(Upkeep, ForeignAndTornFilesDoNotStopTheStart) {
   EXPECT_EQ(read_all(*store_).size(), 21U);
 }
 
+TEST_F(Upkeep, FileMarksComeFromTheIndexWhenCheckpointIsDamagedOrMissing) {
+  open();
+  BatchBuilder marked;
+  marked.add(kApi, kT0, "marked").mark("agent", "file", 0, 10);
+  append(marked);
+  ASSERT_TRUE(store_->flush().ok());
+  for (const bool missing : {false, true}) {
+    store_.reset();
+    const std::string path = options_.data_dir + "/CHECKPOINT";
+    if (missing) {
+      ASSERT_TRUE(std::filesystem::remove(path));
+    } else {
+      std::ofstream(path, std::ios::binary) << "garbage";
+    }
+    open();
+    ASSERT_EQ(store_->marks("t", "agent").size(), 1U) << (missing ? "missing" : "damaged");
+    EXPECT_EQ(store_->marks("t", "agent")[0].end_offset, 10U);
+  }
+}
+
 // Of two parts whose names overlap, as stores of the time when names were wider than their rows
 // have them, neither is merged without the other: the result's name would cover the other.
 TEST(MergePlan, PartsWhoseNamesOverlapAreMergedTogetherWhateverTheirSizes) {
