@@ -42,10 +42,10 @@ bool is_grouped(const StepMatrix& leaf, const logql::Grouping& grouping) {
   });
 }
 
-// Whether the grouping of this sum may already be done on the samples (Loki's rule).
-bool groups_samples(const logql::VectorAggregation& expr, const logql::RangeAggregation& range) {
+// Whether a sum of this may be grouped on the samples already (Loki's rule).
+bool sums_samples(const logql::RangeAggregation& range) {
   using logql::RangeOp;
-  if (expr.op != logql::VectorOp::kSum || range.grouping) return false;
+  if (range.grouping) return false;
   return range.op == RangeOp::kBytes || range.op == RangeOp::kBytesRate ||
          range.op == RangeOp::kSum || range.op == RangeOp::kRate || range.op == RangeOp::kCount;
 }
@@ -215,23 +215,33 @@ base::Result<std::string> expand(std::string_view format, const re2::RE2& regex,
   return out;
 }
 
-// avg by (x) of series that lie apart becomes sum by (x) over count by (x).
+// avg by (x) of series that lie apart becomes sum by (x) over count by (x). Where the sum goes by
+// samples, the two have their own series.
 base::Result<StepMatrix> average_in_parts(const Evaluation& evaluation,
                                           const logql::VectorAggregation& expr) {
-  const auto part = [&](logql::VectorOp op) -> base::Result<StepMatrix> {
-    const auto* range = expr.inner->as<logql::RangeAggregation>();
+  const auto part = [&](logql::VectorOp op, StepMatrix input) {
     logql::VectorAggregation outer;
     outer.op = op;
     outer.grouping = expr.grouping;
-    Evaluation inner = evaluation;
-    inner.whole = true;
-    SKALD_TRY_ASSIGN(StepMatrix input, range != nullptr && groups_samples(outer, *range)
-                                           ? run_leaf(evaluation, *range, &expr.grouping)
-                                           : evaluate(inner, *expr.inner));
     return aggregate(evaluation, outer, std::move(input), true);
   };
-  SKALD_TRY_ASSIGN(StepMatrix sums, part(logql::VectorOp::kSum));
-  SKALD_TRY_ASSIGN(StepMatrix counts, part(logql::VectorOp::kCount));
+  Evaluation inner = evaluation;
+  inner.whole = true;
+  const auto* range = expr.inner->as<logql::RangeAggregation>();
+  const bool apart = range != nullptr && sums_samples(*range);
+  SKALD_TRY_ASSIGN(StepMatrix summed, apart ? run_leaf(evaluation, *range, &expr.grouping)
+                                            : evaluate(inner, *expr.inner));
+  StepMatrix counted;
+  if (!apart) {
+    for (const StepSeries& series : summed) evaluation.context.charge(series.bytes());
+    SKALD_TRY(evaluation.context.check());
+    counted = summed;
+  }
+  SKALD_TRY_ASSIGN(StepMatrix sums, part(logql::VectorOp::kSum, std::move(summed)));
+  if (apart) {
+    SKALD_TRY_ASSIGN(counted, evaluate(inner, *expr.inner));
+  }
+  SKALD_TRY_ASSIGN(StepMatrix counts, part(logql::VectorOp::kCount, std::move(counted)));
   return divide(evaluation, std::move(sums), std::move(counts));
 }
 
@@ -243,7 +253,7 @@ base::Result<StepMatrix> evaluate_vector(const Evaluation& evaluation,
   const bool parted = !evaluation.whole && goes_down_whole(expr, as_expr, evaluation.top);
   if (parted && expr.op == logql::VectorOp::kAvg) return average_in_parts(evaluation, expr);
   const auto* range = expr.inner->as<logql::RangeAggregation>();
-  if (range != nullptr && groups_samples(expr, *range)) {
+  if (expr.op == logql::VectorOp::kSum && range != nullptr && sums_samples(*range)) {
     SKALD_TRY_ASSIGN(StepMatrix input, run_leaf(evaluation, *range, &expr.grouping));
     if (is_grouped(input, expr.grouping)) return input;
     return aggregate(evaluation, expr, std::move(input), parted);

@@ -162,6 +162,8 @@ class RangeVisitor final : public store::BlockVisitor {
     SKALD_TRY(context_.check());
     MeteredBlock block(stored, context_);
     if (reach_ && !reach_->overlaps(block.min_time_ns(), block.max_time_ns())) return {};
+    blocks_.fetch_add(1, std::memory_order_relaxed);
+    workers_[worker]->state->begin_block(block.sequence(), block.min_time_ns());
     if (pushdown_) return visit_columns(block, *workers_[worker]);
     SKALD_TRY_ASSIGN(store::Selection selection, select(block));
     for (const store::LineFilter& filter : plan_.pipeline.filters.filters) {
@@ -182,6 +184,7 @@ class RangeVisitor final : public store::BlockVisitor {
       }
       workers_[i] = nullptr;
     }
+    all.state->came_from(blocks_);
     StepMatrix out;
     for (std::uint32_t id = 0; id < all.keys.size(); ++id) {
       StepSeries series(all.keys.labels_of(id));
@@ -400,6 +403,7 @@ class RangeVisitor final : public store::BlockVisitor {
   QueryContext& context_;
   std::span<const store::StreamInfo> streams_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::atomic<std::size_t> blocks_ = 0;
   std::optional<plan::Pushdown> pushdown_;  // the column path
   std::optional<model::TimeRange> reach_;   // not set: that of the scan
 };

@@ -2,134 +2,28 @@
 
 #include <algorithm>
 #include <cmath>
+#include <compare>
 #include <limits>
 #include <utility>
 
+#include "query/exec/accumulators.h"
 #include "query/exec/sliding_quantile.h"
-#include "query/exec/value_bag.h"
 
 namespace skald::query {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-// ---- accumulators: add, merge (other is later or unordered), value ----
-
-struct CountAcc {
-  std::uint64_t count = 0;
-  void add(std::int64_t, double) { ++count; }
-  void add_many(std::uint64_t n, double) { count += n; }
-  void merge(const CountAcc& other) { count += other.count; }
-};
-struct SumAcc {
-  double sum = 0;
-  void add(std::int64_t, double v) { sum += v; }
-  void add_many(std::uint64_t, double s) { sum += s; }
-  void merge(const SumAcc& other) { sum += other.sum; }
-};
-struct MeanAcc {
-  double mean = 0, count = 0;
-  void add(std::int64_t, double v) {
-    count += 1;
-    if (std::isinf(mean) && ((std::isinf(v) && (mean > 0) == (v > 0)) || std::isfinite(v))) return;
-    mean += v / count - mean / count;
-  }
-  void merge(const MeanAcc& other) {
-    if (other.count == 0) return;
-    if (count == 0) {
-      *this = other;
-      return;
-    }
-    const double total = count + other.count;
-    const bool keep = std::isinf(mean) &&
-                      (std::isfinite(other.mean) || (std::isinf(other.mean) && mean == other.mean));
-    if (!keep)
-      mean = std::isinf(other.mean) ? mean + other.mean
-                                    : mean + (other.mean - mean) * (other.count / total);
-    count = total;
-  }
-};
-struct MaxAcc {
-  double value = kNan;
-  void add(std::int64_t, double v) {
-    if (v > value || std::isnan(value)) value = v;
-  }
-  void merge(const MaxAcc& other) { add(0, other.value); }
-};
-struct MinAcc {
-  double value = kNan;
-  void add(std::int64_t, double v) {
-    if (v < value || std::isnan(value)) value = v;
-  }
-  void merge(const MinAcc& other) { add(0, other.value); }
-};
-// Welford's recurrence; merging after Chan, Golub and LeVeque.
-struct VarianceAcc {
-  double count = 0, mean = 0, squares = 0;
-  void add(std::int64_t, double v) {
-    count += 1;
-    const double delta = v - mean;
-    mean += delta / count;
-    squares += delta * (v - mean);
-  }
-  void merge(const VarianceAcc& other) {
-    if (other.count == 0) return;
-    if (count == 0) {
-      *this = other;
-      return;
-    }
-    const double total = count + other.count;
-    const double delta = other.mean - mean;
-    squares += other.squares + delta * delta * (count * other.count / total);
-    mean += delta * (other.count / total);
-    count = total;
-  }
-};
-struct FirstAcc {
-  std::int64_t time = std::numeric_limits<std::int64_t>::max();
-  double value = kNan;
-  void add(std::int64_t t, double v) {
-    if (t < time) time = t, value = v;
-  }
-  void merge(const FirstAcc& other) { add(other.time, other.value); }
-};
-struct LastAcc {
-  std::int64_t time = std::numeric_limits<std::int64_t>::min();
-  double value = kNan;
-  void add(std::int64_t t, double v) {
-    if (t >= time) time = t, value = v;
-  }
-  void merge(const LastAcc& other) { add(other.time, other.value); }
-};
-struct Point {
-  std::int64_t time;
-  double value;
-};
-// Exact quantiles need every value, but no times.
-struct ValuesAcc {
-  ValueBag values;
-  std::size_t add(std::int64_t, double v) { return values.add(v); }  // the bytes that it took
-  void merge(ValuesAcc&& other) { values.merge(std::move(other.values)); }
-};
-struct PointsAcc {
-  std::vector<Point> points;
-  std::size_t add(std::int64_t t, double v) {  // the bytes that it took
-    const std::size_t before = points.capacity();
-    points.push_back({t, v});
-    return (points.capacity() - before) * sizeof(Point);
-  }
-  void merge(const PointsAcc& other) {
-    points.insert(points.end(), other.points.begin(), other.points.end());
-  }
-};
-
 // ---- values ----
 
-// Prometheus' rate() with Loki's idea of where the range begins.
-double counter_rate(std::vector<Point>& points, std::int64_t range_ns) {
+using Point = PointsAcc::Point;
+
+// Prometheus' rate() with Loki's idea of where the range begins. Of equal times the order is that
+// of their block; of several blocks' the counter's.
+double counter_rate(std::vector<Point>& points, std::int64_t range_ns, bool one_block) {
   if (points.size() < 2) return 0;
-  std::stable_sort(points.begin(), points.end(),
-                   [](const Point& a, const Point& b) { return a.time < b.time; });
+  std::stable_sort(points.begin(), points.end(), [&](const Point& a, const Point& b) {
+    if (a.time != b.time || one_block) return a.time < b.time;
+    return std::strong_order(a.value, b.value) < 0;
+  });
   const Point &first = points.front(), &last = points.back();
   double increase = last.value - first.value, before = 0;
   for (const Point& point : points) {
@@ -156,21 +50,25 @@ struct Finish {
   std::int64_t range_ns;
   double parameter;
   store::ScanMemory& memory;
+  bool one_block = false;
 
   double operator()(CountAcc& acc) const {
     const auto count = static_cast<double>(acc.count);
     if (op == logql::RangeOp::kAbsent) return 1;
     return op == logql::RangeOp::kRate ? count / range_seconds : count;
   }
-  double operator()(SumAcc& acc) const {
-    const bool rate = op == logql::RangeOp::kRate || op == logql::RangeOp::kBytesRate;
-    return rate ? acc.sum / range_seconds : acc.sum;
+  double operator()(BytesAcc& acc) const {
+    return op == logql::RangeOp::kBytesRate ? acc.sum / range_seconds : acc.sum;
   }
-  double operator()(MeanAcc& acc) const { return acc.mean; }
+  double operator()(SumAcc& acc) const {
+    const double sum = acc.value(one_block);
+    return op == logql::RangeOp::kRate ? sum / range_seconds : sum;
+  }
+  double operator()(MeanAcc& acc) const { return acc.value(one_block); }
   double operator()(MaxAcc& acc) const { return acc.value; }
   double operator()(MinAcc& acc) const { return acc.value; }
   double operator()(VarianceAcc& acc) const {
-    const double variance = acc.squares / acc.count;
+    const double variance = acc.value(one_block);
     return op == logql::RangeOp::kStddev ? std::sqrt(variance) : variance;
   }
   double operator()(FirstAcc& acc) const { return acc.value; }
@@ -183,7 +81,7 @@ struct Finish {
   double operator()(PointsAcc& acc) const {
     const std::uint64_t bytes = acc.points.size() * sizeof(Point);  // to sort them
     if (!memory.take(bytes)) return kNan;
-    const double out = counter_rate(acc.points, range_ns);
+    const double out = counter_rate(acc.points, range_ns, one_block);
     memory.give_back(bytes);
     return out;
   }
@@ -196,6 +94,11 @@ class TypedState final : public RangeState {
       : windows_(windows), finish_(finish), context_(context) {}
   ~TypedState() override { context_.release(held_ + values_held_); }
 
+  void begin_block(std::uint64_t sequence, std::int64_t time_ns) override {
+    block_sequence_ = sequence;
+    block_time_ns_ = time_ns;
+  }
+
   void add(std::uint32_t series, std::int64_t timestamp_ns, double value) override {
     const Windows::Span points = windows_.points_of(timestamp_ns);
     if (points.empty()) return;
@@ -205,7 +108,7 @@ class TypedState final : public RangeState {
 
   void add_many(std::uint32_t series, Windows::Span points, std::uint64_t count,
                 double sum) override {
-    if constexpr (std::is_same_v<Acc, CountAcc> || std::is_same_v<Acc, SumAcc>)
+    if constexpr (std::is_same_v<Acc, CountAcc> || std::is_same_v<Acc, BytesAcc>)
       slot(series, points).add_many(count, sum);
     else
       CHECK(false);
@@ -241,6 +144,8 @@ class TypedState final : public RangeState {
     }
     theirs = std::vector<Slot>();
   }
+
+  void came_from(std::size_t blocks) override { finish_.one_block = blocks <= 1; }
 
   void finish(std::uint32_t series, StepSeries& out) override {
     if (series >= series_.size()) return;
@@ -333,8 +238,11 @@ class TypedState final : public RangeState {
   }
 
   // The bytes that it took.
-  static std::size_t put(Acc& acc, std::int64_t timestamp_ns, double value) {
-    if constexpr (gathers()) {
+  std::size_t put(Acc& acc, std::int64_t timestamp_ns, double value) const {
+    if constexpr (std::is_same_v<Acc, FirstAcc> || std::is_same_v<Acc, LastAcc>) {
+      acc.add(Found{timestamp_ns, block_sequence_, block_time_ns_}, value);
+      return 0;
+    } else if constexpr (gathers()) {
       return acc.add(timestamp_ns, value);
     } else {
       acc.add(timestamp_ns, value);
@@ -511,6 +419,8 @@ class TypedState final : public RangeState {
   Windows windows_;
   Finish finish_;
   QueryContext& context_;
+  std::uint64_t block_sequence_ = 0;
+  std::int64_t block_time_ns_ = 0;
   std::vector<Series> series_;
   // As charged: of slots, and of the values that accumulators gather.
   std::uint64_t held_ = 0, values_held_ = 0;
@@ -569,7 +479,7 @@ std::unique_ptr<RangeState> RangeState::create(const logql::RangeAggregation& ex
       if (expr.range.unwrap) return make(SumAcc{});
       return make(CountAcc{});
     case RangeOp::kBytes:
-    case RangeOp::kBytesRate:
+    case RangeOp::kBytesRate: return make(BytesAcc{});
     case RangeOp::kSum: return make(SumAcc{});
     case RangeOp::kAvg: return make(MeanAcc{});
     case RangeOp::kMax: return make(MaxAcc{});

@@ -58,6 +58,8 @@ class RangeState {
   static std::unique_ptr<RangeState> create(const logql::RangeAggregation& expr, Windows windows,
                                             QueryContext& context);
 
+  // Before the samples of each block: where it stands among blocks of equal times.
+  virtual void begin_block(std::uint64_t sequence, std::int64_t time_ns) = 0;
   // `series` are small numbers, given out by the caller. `value` is 1 or the line's bytes or the
   // unwrapped number. Ignored outside of all windows.
   virtual void add(std::uint32_t series, std::int64_t timestamp_ns, double value) = 0;
@@ -69,6 +71,8 @@ class RangeState {
   virtual bool needs_times() const = 0;
   virtual void merge_series(std::uint32_t series, RangeState& other,
                             std::uint32_t other_series) = 0;
+  // Before finish(): how many blocks all workers took. The order of one is Loki's, and counts.
+  virtual void came_from(std::size_t blocks) = 0;
   virtual void finish(std::uint32_t series, StepSeries& out) = 0;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "query/exec/go_sort.h"
 #include "query/exec/hints.h"
 #include "query/exec/query_context.h"
 
@@ -158,9 +159,30 @@ bool Row::no_labels() const { return hints_->no_labels() || all_required_extract
 
 bool Row::should_continue(std::string_view name) { return hints_->should_continue(name, *this); }
 
-void Row::append_errors(std::vector<LabelView>& out) const {
-  if (!error_.empty()) out.push_back({kErrorLabel, error_});
-  if (!details_.empty()) out.push_back({kErrorDetailsLabel, details_});
+void Row::append_errors(std::vector<LabelView>& parsed) const {
+  const bool doubled = (!error_.empty() && contains(parsed, kErrorLabel)) ||
+                       (!details_.empty() && contains(parsed, kErrorDetailsLabel));
+  if (!error_.empty()) parsed.push_back({kErrorLabel, error_});
+  if (!details_.empty()) parsed.push_back({kErrorDetailsLabel, details_});
+  if (doubled) drop_doubled_errors(parsed);
+}
+
+// Loki sorts all labels by name, which leaves equal names in any order, and takes the last.
+void Row::drop_doubled_errors(std::vector<LabelView>& parsed) const {
+  std::vector<LabelView> all, part;
+  collect(Category::kStream, all);
+  collect(Category::kMetadata, part);
+  all.insert(all.end(), part.begin(), part.end());
+  all.insert(all.end(), parsed.begin(), parsed.end());
+  const auto by_name = [](const LabelView& a, const LabelView& b) { return a.name < b.name; };
+  GoSort<LabelView, decltype(by_name)>(all, by_name).run();
+  for (const std::string_view name : {kErrorLabel, kErrorDetailsLabel}) {
+    const auto last = std::find_if(all.rbegin(), all.rend(),
+                                   [&](const LabelView& label) { return label.name == name; });
+    if (last == all.rend()) continue;
+    std::erase_if(parsed, [&](const LabelView& label) { return label.name == name; });
+    parsed.push_back(*last);
+  }
 }
 
 void Row::collect(Category category, std::vector<LabelView>& out) const {

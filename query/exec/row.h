@@ -121,7 +121,9 @@ class Row {
   }
   void erase_from(Category category, std::string_view name);
   void set_parsed(std::string_view name, std::string_view value);
-  void append_errors(std::vector<LabelView>& out) const;
+  void append_errors(std::vector<LabelView>& parsed) const;
+  // Of a label beside the row's error of the same name one stays.
+  void drop_doubled_errors(std::vector<LabelView>& parsed) const;
 
   // Appends, and counts what the vector grows by.
   template <typename T>

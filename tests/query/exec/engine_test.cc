@@ -85,6 +85,26 @@ TEST_F(EngineTest, TemplatesSeeOneErrorLabel) {
             "{job=\"a\"}{}{__error__=\"x\", y=\"1\"} LabelFilterErr!\n");
 }
 
+// Recorded from Loki 3.7.6, where the sort of all labels decides.
+TEST_F(EngineTest, AFieldWithTheNameOfAnErrorIsOneLabelWithIt) {
+  const std::string fields = R"("__error__":"x","__error_details__":"y")";
+  const std::string nine = R"("a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"i":9})";
+  const auto errors = [&](const std::string& line) {
+    MemoryStore store;
+    store.add({{"job", "a"}}, 990 * kSecond, line, {});
+    const auto result =
+        Engine(store, base::Clock::system(), {}).run(logs("{job=\"a\"} | json | job > 1"));
+    const model::Labels& parsed =
+        std::get<Streams>(result->data).streams.at(0).entries.at(0).parsed;
+    return std::string(parsed.get("__error__")) + " " +
+           std::string(parsed.get("__error_details__"));
+  };
+  const std::string details = "strconv.ParseFloat: parsing \"a\": invalid syntax";
+  EXPECT_EQ(errors("{" + fields + "}"), "LabelFilterErr " + details);
+  EXPECT_EQ(errors("{" + fields + "," + nine), "x " + details);
+  EXPECT_EQ(errors(R"({"n":0,"m":1,"l":1,"k":1,"j":1,)" + fields + "," + nine), "x y");
+}
+
 TEST_F(EngineTest, AnEmptyAlternativeOfALineFilterGivesWayToOthers) {
   add("one");
   add("two");
