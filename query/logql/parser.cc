@@ -183,9 +183,28 @@ void Parser::note_over(const std::optional<base::Status>& before, const std::str
   note_ = before ? before : parse_error(message);
 }
 
+base::Status Parser::variants() {
+  advance();
+  SKALD_TRY(expect(Token::kOpenParen));
+  for (bool more = true; more;) {
+    SKALD_TRY_ASSIGN(const ExprPtr variant, expression(1));
+    more = at(Token::kComma);
+    if (variant->is_log() || (!more && !at(Token::kCloseParen))) return unexpected();
+    advance();
+  }
+  SKALD_TRY(expect(Token::kOf));
+  SKALD_TRY(expect(Token::kOpenParen));
+  SKALD_TRY(log_range());
+  SKALD_TRY(expect(Token::kCloseParen));
+  return at(Token::kEnd) ? base::Status() : unexpected();
+}
+
 base::Result<ExprPtr> Parser::parse() {
-  if (at(Token::kVariants))
+  if (at(Token::kVariants)) {
+    SKALD_TRY(variants());
+    if (note_) return *note_;
     return base::invalid_argument("multi variant queries are disabled for this instance");
+  }
   SKALD_TRY_ASSIGN(ExprPtr out, expression(1));
   if (!at(Token::kEnd)) return unexpected();
   if (lexer_.error()) return *lexer_.error();

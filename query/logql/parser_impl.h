@@ -51,6 +51,7 @@ class Parser {
   // The fault of an expression hides those of its operands, but not what was noted `before` it.
   void note_over(const std::optional<base::Status>& before, const std::string& message);
 
+  base::Status variants();  // read to refuse what is no such query in Loki's words
   base::Result<ExprPtr> expression(int precedence_min);
   base::Result<ExprPtr> operand();
   base::Result<ExprPtr> log_expression();
