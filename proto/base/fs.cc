@@ -8,8 +8,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <filesystem>
+#include <mutex>
 
 namespace skald::base {
 namespace {
@@ -86,13 +90,81 @@ class PosixFile final : public File {
   std::string path_;
 };
 
+// A page of a mapping that the disk does not give is a SIGBUS in whoever reads it: one bad block
+// would end the process at every query that touches it. It becomes a page of zeros instead, which
+// the checksums of our formats refuse.
+class BusGuard {
+ public:
+  static BusGuard& instance() {
+    static BusGuard guard;
+    return guard;
+  }
+  // A mapping beyond kMappingsMax is not guarded.
+  void add(const void* address, std::size_t size) {
+    const std::scoped_lock lock(mutex_);
+    for (Mapping& mapping : mappings_) {
+      if (mapping.begin != 0) continue;
+      mapping.end = reinterpret_cast<std::uintptr_t>(address) + size;
+      mapping.begin = reinterpret_cast<std::uintptr_t>(address);
+      return;
+    }
+  }
+  void remove(const void* address) {
+    const std::scoped_lock lock(mutex_);
+    for (Mapping& mapping : mappings_)
+      if (mapping.begin == reinterpret_cast<std::uintptr_t>(address)) mapping.begin = 0;
+  }
+
+ private:
+  static constexpr std::size_t kMappingsMax = 4096;
+  struct Mapping {
+    std::atomic<std::uintptr_t> begin{0}, end{0};  // begin 0: free
+  };
+
+  BusGuard() {
+    struct sigaction action {};
+    action.sa_sigaction = on_signal;
+    action.sa_flags = SA_SIGINFO | SA_NODEFER;
+    ::sigaction(SIGBUS, &action, &before_);
+  }
+
+  static void on_signal(int, siginfo_t* info, void*) {
+    const int saved = errno;
+    BusGuard& guard = instance();
+    const auto at = reinterpret_cast<std::uintptr_t>(info->si_addr);
+    for (const Mapping& mapping : guard.mappings_) {
+      const std::uintptr_t begin = mapping.begin;
+      if (begin == 0 || at < begin || at >= mapping.end) continue;
+      void* page = reinterpret_cast<void*>(at - at % guard.page_bytes_);  // NOLINT
+      if (::mmap(page, guard.page_bytes_, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+                 0) == MAP_FAILED)
+        break;
+      errno = saved;
+      return;
+    }
+    // Not ours: what was to happen before happens when the instruction is tried again, or the
+    // signal sent again that somebody sent.
+    ::sigaction(SIGBUS, &guard.before_, nullptr);
+    if (info->si_code <= 0) ::raise(SIGBUS);
+  }
+
+  const std::uintptr_t page_bytes_ = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  struct sigaction before_ {};
+  std::mutex mutex_;
+  std::array<Mapping, kMappingsMax> mappings_;
+};
+
 class PosixMapping final : public MappedFile {
  public:
-  PosixMapping(void* address, std::size_t size) noexcept : address_(address), size_(size) {}
+  PosixMapping(void* address, std::size_t size) : address_(address), size_(size) {
+    if (size_ > 0) BusGuard::instance().add(address_, size_);
+  }
   PosixMapping(const PosixMapping&) = delete;
   PosixMapping& operator=(const PosixMapping&) = delete;
   ~PosixMapping() override {
-    if (size_ > 0) ::munmap(address_, size_);
+    if (size_ == 0) return;
+    BusGuard::instance().remove(address_);
+    ::munmap(address_, size_);
   }
   std::string_view bytes() const noexcept override {
     return {static_cast<const char*>(address_), size_};

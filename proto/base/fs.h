@@ -30,7 +30,7 @@ class File {
 };
 
 // Read-only bytes of a whole file; the view lives as long as this object, even if the file is
-// unlinked. Skald's own files are immutable once mapped, so no SIGBUS is expected.
+// unlinked. A page that the disk does not give reads as zeros: a checksum has to tell.
 class MappedFile {
  public:
   virtual ~MappedFile() = default;
