@@ -199,11 +199,11 @@ double go_min(double a, double b) {
 Result<Value> round_function(const Call& c) {
   const double value = to_float64(c.args[0]);
   const double round_on = c.args.size() > 2 ? c.args[2].as_float() : 0.5;
-  const double power = std::pow(10.0, static_cast<double>(c.args[1].as_int()));
-  const double digit = power * value;
+  const double scale = power(10, static_cast<double>(c.args[1].as_int()));
+  const double digit = scale * value;
   double whole = 0;
   const double fraction = std::modf(digit, &whole);
-  return Value((fraction >= round_on ? std::ceil(digit) : std::floor(digit)) / power);
+  return Value((fraction >= round_on ? std::ceil(digit) : std::floor(digit)) / scale);
 }
 
 base::Status slice_bounds(const std::string& bounds) {

@@ -436,4 +436,44 @@ base::Result<std::uint64_t> parse_uint(std::string_view text, int base, int bits
   }
 }
 
+double power(double base, double exponent) noexcept {
+  double whole = 0;
+  double part = std::modf(std::abs(exponent), &whole);
+  // What C and Go agree on.
+  if (!std::isfinite(base) || !std::isfinite(exponent) || base == 0 || exponent == 0 ||
+      (part != 0 && base < 0) || whole >= 0x1p63)
+    return std::pow(base, exponent);
+  if (exponent == 1) return base;
+  if (exponent == 0.5) return std::sqrt(base);
+  if (exponent == -0.5) return 1 / std::sqrt(base);
+  double product = 1;
+  if (part != 0) {
+    if (part > 0.5) {
+      part -= 1;
+      whole += 1;
+    }
+    product = std::exp(part * std::log(base));
+  }
+  constexpr int kFar = 1 << 12;  // beyond the exponents of doubles
+  int scale = 0, square_scale = 0;
+  double square = std::frexp(base, &square_scale);
+  for (auto bits = static_cast<std::uint64_t>(whole); bits != 0; bits >>= 1) {
+    if (std::abs(square_scale) > kFar) {
+      scale += square_scale;
+      break;
+    }
+    if ((bits & 1) != 0) {
+      product *= square;
+      scale += square_scale;
+    }
+    square *= square;
+    square_scale *= 2;
+    if (square < 0.5) {
+      square += square;
+      --square_scale;
+    }
+  }
+  return exponent < 0 ? std::ldexp(1 / product, -scale) : std::ldexp(product, scale);
+}
+
 }  // namespace skald::gotext

@@ -35,4 +35,7 @@ base::Result<double> parse_float(std::string_view text);
 base::Result<std::int64_t> parse_int(std::string_view text, int base = 10, int bits = 64);
 base::Result<std::uint64_t> parse_uint(std::string_view text, int base = 10, int bits = 64);
 
+// math.Pow, whose last digits are not those of C: whole powers are products of squares.
+double power(double base, double exponent) noexcept;
+
 }  // namespace skald::gotext

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "proto/gotext/number.h"
 #include "query/logql/fold.h"
 
 namespace skald::query::logql {
@@ -50,7 +51,7 @@ double fold(BinaryOp op, double left, double right) {
     case BinaryOp::kMul: return left * right;
     case BinaryOp::kDiv: return right == 0 ? kNan : left / right;
     case BinaryOp::kMod: return right == 0 ? kNan : std::fmod(left, right);
-    case BinaryOp::kPow: return std::pow(left, right);
+    case BinaryOp::kPow: return gotext::power(left, right);
     case BinaryOp::kEqual: return left == right;
     case BinaryOp::kNotEqual: return left != right;
     case BinaryOp::kGreater: return left > right;
