@@ -25,6 +25,7 @@ struct PartReader::Impl {
   mutable std::mutex mutex;
   // Parsed once, kept: about 500 bytes per column of each shape. Guarded by `mutex`.
   mutable std::vector<std::shared_ptr<const GroupSpec>> parsed;
+  mutable std::vector<bool> was_read;  // by group. Guarded by `mutex`.
   mutable std::atomic<std::uint64_t> parsed_bytes{0};
 
   base::Status damaged(std::string_view what) const {
@@ -37,7 +38,33 @@ struct PartReader::Impl {
   base::Status read_search_place(base::ByteReader& reader, std::uint64_t footer_offset);
   void summarize();
   base::Result<std::shared_ptr<const GroupSpec>> group(std::size_t index) const;
+  void release_once(std::size_t group) const noexcept;
 };
+
+// Shared by the Blocks of one opening of a group; keeps the reader.
+struct PartReader::OpenGroup {
+  std::shared_ptr<const PartReader> reader;
+  std::size_t group;
+
+  OpenGroup(std::shared_ptr<const PartReader> reader_, std::size_t group_)
+      : reader(std::move(reader_)), group(group_) {}
+  ~OpenGroup() { reader->impl_->release_once(group); }
+  OpenGroup(const OpenGroup&) = delete;
+  OpenGroup& operator=(const OpenGroup&) = delete;
+};
+
+// What is read for the first time may well be for the last: a scan of everything that leaves its
+// pages behind would grow by the size of the parts. What is read again stays, since mapping its
+// pages anew costs a short query half of its time.
+void PartReader::Impl::release_once(std::size_t group) const noexcept {
+  {
+    const std::lock_guard lock(mutex);
+    if (was_read[group]) return;
+    was_read[group] = true;
+  }
+  const GroupPlace& place = places[group];
+  file->release(place.offset, place.pages_bytes + place.meta_stored);
+}
 
 base::Status PartReader::Impl::open() {
   const std::string_view bytes = file->bytes();
@@ -70,6 +97,7 @@ base::Status PartReader::Impl::open() {
   if (!reader.done() || reader.failed()) return damaged("footer");
   summarize();
   parsed.resize(groups.size());
+  was_read.resize(groups.size());
   return {};
 }
 
@@ -261,6 +289,7 @@ base::Result<std::vector<std::unique_ptr<Block>>> PartReader::open_row_group(
     std::size_t row_group, std::shared_ptr<const BlockContext> context,
     const BlockNumbers* only) const {
   SKALD_TRY_ASSIGN(const auto group, impl_->group(row_group));
+  const auto owner = std::make_shared<const OpenGroup>(shared_from_this(), row_group);
   std::vector<std::unique_ptr<Block>> blocks;
   const auto open = [&](std::size_t i) {
     const BlockSpec& block = group->blocks[i];
@@ -270,7 +299,7 @@ base::Result<std::vector<std::unique_ptr<Block>>> PartReader::open_row_group(
                  context->streams[stream.stream] != kNotSelected;
         }))
       return;
-    blocks.push_back(make_column_block(shared_from_this(), group, i, context));
+    blocks.push_back(make_column_block(owner, group, i, context));
   };
   if (only != nullptr)
     for (const std::uint32_t i : *only) open(i);
@@ -291,10 +320,11 @@ base::Result<RowGroupRows> PartReader::read_rows(std::size_t row_group) const {
   };
   RowGroupRows out;
   out.metadata.emplace_back();
+  const auto owner = std::make_shared<const OpenGroup>(shared_from_this(), row_group);
   std::vector<Ranked> ranked;
   ranked.reserve(impl_->groups[row_group].rows);
   for (std::size_t i = 0; i < group->blocks.size(); ++i) {
-    const std::shared_ptr<Block> block = make_column_block(shared_from_this(), group, i, context);
+    const std::shared_ptr<Block> block = make_column_block(owner, group, i, context);
     const Selection all(block->rows(), true);
     TextColumn lines;
     SKALD_TRY(block->read_lines(all, lines));

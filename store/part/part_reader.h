@@ -95,6 +95,7 @@ class PartReader : public std::enable_shared_from_this<PartReader> {
 
  private:
   struct Impl;
+  struct OpenGroup;
   explicit PartReader(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

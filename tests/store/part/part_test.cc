@@ -133,6 +133,42 @@ TEST(Part, EveryFlippedBitAndTruncationIsFoundOrHarmless) {
   }
 }
 
+class CountingFile final : public base::MappedFile {
+ public:
+  explicit CountingFile(std::string bytes) : bytes_(std::move(bytes)) {}
+  std::string_view bytes() const noexcept override { return bytes_; }
+  void release(std::size_t offset, std::size_t size) const noexcept override {
+    ++releases;
+    released += size;
+    EXPECT_LE(offset + size, bytes_.size());
+  }
+  mutable std::size_t releases = 0, released = 0;
+
+ private:
+  std::string bytes_;
+};
+
+TEST(Part, LetsGoOfAGroupsPagesWithTheLastBlockOfItsFirstReading) {
+  Rows rows;
+  for (int i = 0; i < 200; ++i)
+    rows.push_back({0, i, i % 2 == 0 ? "{\"a\": " + std::to_string(i) + "}" : "text", {}});
+  const auto file = std::make_shared<CountingFile>(build_part({rows, rows}, 1));
+  const auto part = PartReader::open(file, "test");
+  ASSERT_TRUE(part.ok());
+  auto blocks = (*part)->open_row_group(0, all_rows(1));
+  ASSERT_TRUE(blocks.ok());
+  ASSERT_EQ(blocks->size(), 2U);
+  blocks->pop_back();
+  EXPECT_EQ(file->releases, 0U) << "a block is open still";
+  blocks->pop_back();
+  EXPECT_EQ(file->releases, 1U);
+  EXPECT_EQ(file->released, (*part)->row_groups()[0].file_bytes);
+  EXPECT_TRUE((*part)->read_rows(0).ok());
+  EXPECT_EQ(file->releases, 1U) << "read again: worth keeping";
+  EXPECT_TRUE((*part)->read_rows(1).ok());
+  EXPECT_EQ(file->releases, 2U);
+}
+
 TEST(Part, DamageIsReportedEveryTimeItIsMet) {
   Rows rows;
   LineMaker maker(9);
