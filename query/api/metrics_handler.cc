@@ -123,6 +123,16 @@ void add_queries(MetricsText& out, const QueryCounters& c, const SharedRuns& run
   counter(out, "skald_query_entries_total", "Entries returned by queries.", c.entries.load());
 }
 
+void add_memory(MetricsText& out, const MemoryPool* pool) {
+  if (pool == nullptr) return;
+  gauge(out, "skald_queries_memory_bytes",
+        "What running queries and answers that are being sent take of the memory of all.",
+        pool->bytes());
+  gauge(out, "skald_queries_memory_max_bytes", "The memory of all queries.", pool->bytes_max());
+  counter(out, "skald_queries_memory_refused_total",
+          "LogQL queries that failed because all together had no more.", pool->refused());
+}
+
 void add_result_cache(MetricsText& out, const ResultCacheStats& s) {
   counter(out, "skald_query_cache_whole_total", "Queries answered from memory.", s.whole);
   counter(out, "skald_query_cache_partial_total", "Queries of which newer steps were computed.",
@@ -143,6 +153,7 @@ ServerResponse metrics(Call& call) {
   if (call.api.deps.server_stats) add_server(out, call.api.deps.server_stats());
   add_ingest(out, call.api.ingest);
   add_queries(out, call.api.query_counters, call.api.shared_runs);
+  add_memory(out, call.api.deps.engine->memory_pool());
   add_result_cache(out, call.api.results.stats());
   add_routes(out, call.api);
   if (call.api.deps.more_metrics) call.api.deps.more_metrics(out.text());

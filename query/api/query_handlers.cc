@@ -92,6 +92,7 @@ base::Status limit_series(const Call& call, std::uint64_t limit,
   else
     part->data = Vector{std::move(first)};
   part->stats = result->stats;
+  part->memory_share = result->memory_share;
   part->warnings = result->warnings;
   part->warnings.push_back(text + "; returning partial results");
   result = std::move(part);
@@ -144,9 +145,19 @@ base::Result<RangeQuery> range_request(Call& call, const QueryLimits& limits) {
       {(fresh ? "!" : "") + logql::to_string(*expr), !fresh && ResultCache::can_keep(*expr)}};
 }
 
+// Too much at once is Loki's 429, as when too many queries wait: the server is well, and the same
+// query may be answered later.
+ServerResponse query_error(const base::Status& status) {
+  ServerResponse response = error_response(status);
+  if (status.code() != base::Code::kUnavailable) return response;
+  response.status = 429;
+  response.headers.emplace_back("Retry-After", "1");
+  return response;
+}
+
 ServerResponse result_response(Call& call, const QueryLimits& limits, SharedRuns::Answer result,
                                model::Direction direction) {
-  if (!result.ok()) return error_response(result.status());
+  if (!result.ok()) return query_error(result.status());
   if (const base::Status status = limit_series(call, limits.series, *result); !status.ok())
     return error_response(status);
   const bool categorize =
@@ -202,7 +213,7 @@ ServerResponse legacy_query(Call& call) {
   const model::Direction direction = query->request.direction;
   query->sharing.keep_steps = false;
   const auto result = run_query(call, limits, std::move(query->request), query->sharing);
-  if (!result.ok()) return error_response(result.status());
+  if (!result.ok()) return query_error(result.status());
   const auto* data = std::get_if<Streams>(&(*result)->data);
   if (data == nullptr)
     return error_response(

@@ -162,6 +162,8 @@ Engine::Engine(store::Store& store, const base::Clock& clock, EngineOptions opti
     : impl_(std::make_unique<Impl>(Impl{store, clock, options})) {}
 Engine::~Engine() = default;
 
+const MemoryPool* Engine::memory_pool() const noexcept { return impl_->options.memory_pool.get(); }
+
 base::Result<QueryResult> Engine::run(const QueryRequest& request) const {
   return impl_->run(request, nullptr);
 }
@@ -207,6 +209,7 @@ base::Result<QueryResult> Engine::Impl::run(const QueryRequest& request,
     SKALD_TRY(run_metric(store, context, *expr, result));
   }
   result.memory_bytes = context.held_bytes();
+  result.memory_share = context.keep_share();
   result.stats.lines_processed = context.lines;
   result.stats.bytes_processed = context.line_bytes;
   result.stats.post_filter_lines = context.lines_kept;

@@ -13,6 +13,7 @@
 #include "proto/base/status.h"
 #include "proto/model/entry.h"
 #include "proto/model/labels.h"
+#include "query/exec/memory_pool.h"
 #include "store/store.h"
 
 namespace skald::query {
@@ -88,7 +89,8 @@ struct QueryResult {
   std::variant<Streams, Matrix, Vector, Scalar> data;
   std::vector<std::string> warnings;
   QueryStats stats;
-  std::uint64_t memory_bytes = 0;  // what it holds, as its query was charged
+  std::uint64_t memory_bytes = 0;            // what it holds, as its query was charged
+  std::shared_ptr<const void> memory_share;  // of EngineOptions::memory_pool; goes with the answer
 };
 // From so much memory on, what was freed is given back to the system, where the allocator would
 // keep it for the next large query.
@@ -97,6 +99,7 @@ constexpr std::uint64_t kLargeBytes = 32U << 20;
 struct EngineOptions {
   unsigned workers = 2;                      // threads per query
   std::uint64_t memory_max = 256U << 20;     // per query, hard: kResourceExhausted beyond
+  std::shared_ptr<MemoryPool> memory_pool;   // of all queries: kUnavailable beyond; null: no bound
   std::uint32_t series_max = 0;              // 0: no limit
   std::size_t query_bytes_max = 128U << 10;  // longer texts are refused
 };
@@ -107,13 +110,15 @@ struct ScanCounts {
 };
 
 // Errors: kInvalidArgument carries Loki's wording ("parse error at line 1, col 5: ..."), which is
-// what clients match on; kDeadlineExceeded, kCancelled, kResourceExhausted as they say.
+// what clients match on; kDeadlineExceeded, kCancelled, kResourceExhausted as they say;
+// kUnavailable: others hold the memory, the same query may be answered later.
 class Engine {
  public:
   // Borrows store and clock; both outlive the engine. Safe from any thread.
   Engine(store::Store& store, const base::Clock& clock, EngineOptions options);
   ~Engine();
   base::Result<QueryResult> run(const QueryRequest& request) const;
+  const MemoryPool* memory_pool() const noexcept;  // null: none
   // Instant metric queries, each answered as run() would; range aggregations over the same streams
   // and times share one scan. Adds to `counts`, if given.
   std::vector<base::Result<QueryResult>> run_together(std::span<const QueryRequest> requests,

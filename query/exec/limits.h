@@ -25,6 +25,10 @@ constexpr std::size_t kFirstBatchRows = 256;
 constexpr std::uint32_t kRowsPerCheck = 64;
 // Beyond this many distinct sets of structured metadata in a block, rows have theirs to themselves.
 constexpr std::size_t kMetadataSetsMax = 4096;
+// A query's share of the memory of all grows by so much more than it needs.
+constexpr std::uint64_t kShareStepBytes = 256U << 10;
+// Queries that hold no more may have the last eighth of that memory, too, and at least this of it.
+constexpr std::uint64_t kSmallShareBytes = 4U << 20;
 // Range aggregations that one scan feeds: they divide the memory of one query.
 constexpr std::size_t kRangesPerScanMax = 32;
 

@@ -23,7 +23,8 @@ class QueryContext final : public store::ScanMemory, public gotext::ExecHost {
       : request(query),
         options(engine_options),
         clock(query_clock),
-        deadline_ns(query_clock.monotonic_ns() + query.timeout_ns) {}
+        deadline_ns(query_clock.monotonic_ns() + query.timeout_ns),
+        share_(std::make_shared<MemoryPool::Share>(engine_options.memory_pool)) {}
 
   // Memory that the query holds from now on. False, and from then on check() fails: too much.
   bool charge(std::uint64_t bytes) noexcept {
@@ -31,7 +32,9 @@ class QueryContext final : public store::ScanMemory, public gotext::ExecHost {
     const std::int64_t held = memory_.fetch_add(size, std::memory_order_relaxed) + size;
     if (held > static_cast<std::int64_t>(kLargeBytes) && !was_large())
       large_.store(true, std::memory_order_relaxed);
-    if (held <= 0 || static_cast<std::uint64_t>(held) <= options.memory_max) return true;
+    if (held <= 0) return true;
+    if (static_cast<std::uint64_t>(held) <= options.memory_max)
+      return share_->cover(static_cast<std::uint64_t>(held));
     refused_.store(true, std::memory_order_relaxed);
     return false;
   }
@@ -47,12 +50,22 @@ class QueryContext final : public store::ScanMemory, public gotext::ExecHost {
   std::uint64_t held_bytes() const noexcept {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(memory_.load(), 0));
   }
+  // What it still holds of the memory of all queries, for what outlives it. It takes no more.
+  std::shared_ptr<const void> keep_share() {
+    share_->shrink(held_bytes());
+    return share_;
+  }
   bool was_large() const noexcept { return large_.load(std::memory_order_relaxed); }
   base::Status check_memory() const {
     if (refused_.load(std::memory_order_relaxed))
       return base::resource_exhausted(
           "the query needs more than its " + std::to_string(options.memory_max >> 20) +
           " MiB of memory; select fewer streams, a shorter range, a larger step or fewer groups");
+    if (share_->was_refused())
+      return base::unavailable(
+          "all queries together need more than the " +
+          std::to_string(options.memory_pool->bytes_max() >> 20) +
+          " MiB of querier.total_memory_max; try again when others are done, or select less");
     return {};
   }
   // Not OK: over the memory budget, out of time, or cancelled.
@@ -74,6 +87,7 @@ class QueryContext final : public store::ScanMemory, public gotext::ExecHost {
   std::atomic<std::uint64_t> lines{0}, line_bytes{0}, lines_kept{0};
 
  private:
+  const std::shared_ptr<MemoryPool::Share> share_;
   // Estimates: a series that grew a label gives back a little more than it took.
   std::atomic<std::int64_t> memory_{0};
   std::atomic<bool> refused_{false}, large_{false};

@@ -15,7 +15,8 @@ struct SharedRanges::Leaf {
   std::optional<logql::Grouping> outer;
   std::size_t uses = 0;
   std::optional<StepMatrix> answer;
-  QueryResult result;  // its stats and warnings
+  std::shared_ptr<const void> share;  // of the memory of all queries, for the answer
+  QueryResult result;                 // its stats and warnings
 };
 
 namespace {
@@ -77,7 +78,10 @@ class SharedRanges::Replay final : public RangeSource {
     SKALD_TRY(task.context.check());
     for (const std::string& warning : leaf->result.warnings)
       task.result.warnings.push_back(warning);
-    if (--leaf->uses == 0) return std::optional<StepMatrix>(std::move(*leaf->answer));
+    if (--leaf->uses == 0) {
+      leaf->share = nullptr;
+      return std::optional<StepMatrix>(std::move(*leaf->answer));
+    }
     return leaf->answer;
   }
 
@@ -157,7 +161,10 @@ void SharedRanges::run_together(std::vector<Leaf*> leaves) {
   auto answers = run_ranges(store_, scan_context, tasks);
   if (!answers.ok()) return;  // each tries alone, and says what is wrong
   for (std::size_t i = 0; i < leaves.size(); ++i)
-    if ((*answers)[i].ok()) leaves[i]->answer = std::move(*(*answers)[i]);
+    if ((*answers)[i].ok()) {
+      leaves[i]->answer = std::move(*(*answers)[i]);
+      leaves[i]->share = contexts[i]->keep_share();
+    }
 }
 
 }  // namespace skald::query

@@ -184,6 +184,7 @@ void read_querier(YamlMap map, ServerConfig& config) {
   std::uint64_t memory = config.engine.memory_max;
   map.get_bytes("memory_max", memory);
   config.engine.memory_max = memory;
+  map.get_bytes("total_memory_max", config.queries_memory_max);
   map.finish();
 }
 

@@ -23,6 +23,7 @@ struct ServerConfig {
   store::StoreOptions store;
   EngineOptions engine;
   unsigned query_threads = 4;
+  std::uint64_t queries_memory_max = 0;  // querier.total_memory_max; 0: by the machine's memory
   std::shared_ptr<api::ApiSettings> api = std::make_shared<api::ApiSettings>();
   std::string text;                   // the whole file: the ruler reads its own block
   std::vector<std::string> warnings;  // keys that are known but have no effect

@@ -2,11 +2,25 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "query/alert/ruler.h"
+#include "query/server/machine_memory.h"
 
 namespace skald::query::server {
+
+namespace {
+
+// Half of what the process may use: the other is the head's, the merges' and the kernel's cache of
+// the parts. One query alone gets all of its own, and small ones something beside it.
+std::uint64_t queries_memory_max(const ServerConfig& config) {
+  if (config.queries_memory_max > 0) return config.queries_memory_max;
+  const std::uint64_t one = config.engine.memory_max;
+  return std::max(machine_memory_bytes() / 2, one + one / 4);
+}
+
+}  // namespace
 
 struct Server::Impl {
   ServerConfig config;
@@ -39,6 +53,7 @@ base::Status Server::Impl::open() {
     return current_settings()->limits_of(tenant).retention;
   };
   SKALD_TRY_ASSIGN(store, store::Store::open(config.store));
+  config.engine.memory_pool = std::make_shared<MemoryPool>(queries_memory_max(config));
   engine = std::make_unique<Engine>(*store, base::Clock::system(), config.engine);
   SKALD_TRY(open_ruler());
   api = std::make_unique<api::Api>(api_deps(), config.api);

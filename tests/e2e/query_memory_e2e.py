@@ -2,8 +2,13 @@
 """Queries made to use memory, against a budget of 32 MiB: each is refused in words that name the
 budget and say what to do, or answered; resident memory stays within idle, budget and a margin, and
 goes back afterwards. An answer whose client reads slowly is counted and holds no more than it has.
+Then many at once, against 64 MiB for all: some are refused in words that name the setting, small
+ones are answered meanwhile, and what is held goes back.
 """
+import contextlib
+import re
 import socket
+import threading
 import time
 import urllib.parse
 
@@ -22,6 +27,16 @@ limits_config:
 """
 REFUSED = (f"the query needs more than its {BUDGET_MB} MiB of memory; select fewer streams, a "
            "shorter range, a larger step or fewer groups")
+TOTAL_MB, CLIENTS = 64, 8
+ALL_MARGIN_MB = 96  # a batch of lines, or an allocation under way, in each worker of so many queries
+CONFIG_OF_ALL = CONFIG.replace(
+    "querier:", f"querier:\n  max_concurrent: {CLIENTS + 2}\n  workers_per_query: 2\n"
+    f"  total_memory_max: {TOTAL_MB}MB")
+REFUSED_OF_ALL = (f"all queries together need more than the {TOTAL_MB} MiB of "
+                  "querier.total_memory_max; try again when others are done, or select less")
+SMALL = f'sum(count_over_time({JOB} |= "id-777" [1h]))'
+# An answer of some megabytes that waits for its reader: more than sockets take in.
+LARGE = 'sum by (id) (count_over_time({job="a", pod=~"0|5000"} | json id [1h]))'
 LINES, ENTRIES, TEXT = 20000, 15000, "x" * 300
 
 
@@ -41,10 +56,13 @@ def target(query, limit):
         {"query": query, "start": NOW - 10**9, "end": NOW + 10**9 * 60, "step": "1", "limit": limit})
 
 
-def sending(skald):
+def metric(skald, name):
     lines = skald.http.get("/metrics")[2].decode().splitlines()
-    return next(int(line.split()[1]) for line in lines
-                if line.startswith("skald_query_answers_bytes "))
+    return next(int(line.split()[1]) for line in lines if line.startswith(name + " "))
+
+
+def sending(skald):
+    return metric(skald, "skald_query_answers_bytes")
 
 
 def check_slow_reader(skald):
@@ -70,6 +88,76 @@ def check_slow_reader(skald):
     return used
 
 
+def ask_large(skald, number, stack):
+    """A client that reads no more than the status: the answer is held as long as it is open."""
+    client = stack.enter_context(socket.socket())
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(60)
+    client.connect(("127.0.0.1", skald.port))
+    # The limit tells the queries apart: equal ones would run once for all.
+    client.sendall(f"GET {target(LARGE, number + 1)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                   "Cache-Control: no-cache\r\n\r\n".encode())
+    head = b""
+    while b"\r\n" not in head:
+        head += client.recv(64)
+    status = int(head.split()[1])
+    if status != 200:
+        while piece := client.recv(4096):
+            head += piece
+        check(head.decode().endswith(REFUSED_OF_ALL), f"refused: {head}")
+        check(re.search(rb"(?i)\r\nretry-after: 1\r\n", head), f"refused: {head}")
+    return status
+
+
+def check_held_answers(skald):
+    """Answers that nobody reads fill the memory of all; then large queries are refused."""
+    with contextlib.ExitStack() as stack:
+        statuses = [ask_large(skald, number, stack) for number in range(CLIENTS)]
+        equal(set(statuses), {200, 429}, f"statuses of {statuses}")
+        held = metric(skald, "skald_queries_memory_bytes")
+        check(TOTAL_MB << 18 < held <= TOTAL_MB << 20, f"{held} bytes are held")
+        equal(metric(skald, "skald_queries_memory_refused_total"), statuses.count(429), "refused")
+        equal(skald.http.request("GET", target(SMALL, 10))[0], 200, "a small query beside them")
+    harness.wait_until("the answers are let go",
+                       lambda: metric(skald, "skald_queries_memory_bytes") == 0)
+    equal(skald.http.request("GET", target(LARGE, 100))[0], 200, "a large query afterwards")
+
+
+def check_greedy_at_once(skald):
+    answers, queries = [], list(hostile())
+
+    def ask(number):
+        name, query = queries[number % len(queries)]
+        status, _, body = harness.Http(skald.port, timeout=120).request(
+            "GET", target(query, 900000 + number))
+        answers.append((name, status, body.decode().strip()))
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        equal(skald.http.request("GET", target(SMALL, 10))[0], 200, "a small query beside them")
+        held = metric(skald, "skald_queries_memory_bytes")
+        check(held <= TOTAL_MB << 20, f"{held} bytes are held")
+    for thread in threads:
+        thread.join()
+    equal(len(answers), CLIENTS, "answers")
+    for name, status, body in answers:
+        check((status, body) in ((400, REFUSED), (429, REFUSED_OF_ALL)), f"{name}: {status} {body[:300]}")
+
+
+def check_together():
+    skald = harness.Skald(config=CONFIG_OF_ALL, name="together")
+    equal(skald.http.request("GET", target(SMALL, 10))[0], 200, "a harmless query")
+    idle = memory_mb(skald.pid, "VmRSS")
+    for check_many in (check_held_answers, check_greedy_at_once):
+        forget_peak(skald.pid)
+        check_many(skald)
+        used = memory_mb(skald.pid, "VmHWM") - idle
+        check(used < TOTAL_MB + ALL_MARGIN_MB, f"{check_many.__name__}: {used:.1f} MB above idle")
+        print(f"{check_many.__name__}: {used:.1f} MB above idle")
+    equal(skald.stop(), 0, "exit code")
+
+
 def test():
     skald = harness.Skald(config=CONFIG)
     for from_line in range(0, LINES, 5000):
@@ -93,6 +181,7 @@ def test():
     print(f"greediest: {greediest[0]}, {greediest[1]:.1f} MB above idle; slow reader {slow:.1f} MB; "
           f"kept {kept:.1f} MB")
     equal(skald.stop(), 0, "exit code")
+    check_together()
 
 
 if __name__ == "__main__":

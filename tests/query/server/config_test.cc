@@ -82,6 +82,17 @@ TEST(Config, NamesKeyAndLineOfWhatIsWrong) {
   for (const auto& c : cases) EXPECT_THAT(error_of(c.yaml), HasSubstr(c.text)) << c.yaml;
 }
 
+TEST(Config, ReadsWhatQueriesMayHold) {
+  const auto given = parse_config("querier:\n  memory_max: 16MB\n  total_memory_max: 64MB\n", "x");
+  ASSERT_TRUE(given.ok()) << given.status().to_string();
+  EXPECT_EQ(given->engine.memory_max, 16U << 20);
+  EXPECT_EQ(given->queries_memory_max, 64U << 20);
+  const auto defaults = parse_config("", "x");
+  ASSERT_TRUE(defaults.ok());
+  EXPECT_EQ(defaults->engine.memory_max, 256U << 20);
+  EXPECT_EQ(defaults->queries_memory_max, 0U) << "the machine decides";
+}
+
 TEST(Config, ShowsNoSecrets) {
   const auto config = parse_config(
       "auth:\n  users:\n  - name: a\n    password_hash: $2b$secret\n    scopes: [admin]\n", "x");
