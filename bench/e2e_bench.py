@@ -35,6 +35,7 @@ limits_config:
   max_query_length: 0s
 """
 NAIVE_LINES = 100_000  # that the naive row engine sees; it is linear in them
+FRESH_STARTS = 3
 ABSENT_ID = "00000000-dead-4eef-adad-000000000000"
 
 
@@ -244,6 +245,29 @@ class Bench:
         self.row("queries: memory after", harness.memory_mb(skald.pid, "VmRSS"), "MB",
                  f"one took at most {max(self.rises):.1f} MB above what was there before")
 
+    def ask_first(self):
+        """The peak of memory above idle when a query is the first of its process: program text,
+        pages of the store and what is parsed once count, too. The worst of some starts."""
+        job = '{job="ngx-api"}'
+        scan = ("count: | logfmt", f'sum(count_over_time({job} | logfmt | x="..." [12h]))')
+        worst = []
+        for name, query in queries(self.uuid) + [scan]:
+            rises = [self.first_rise(query) for _ in range(FRESH_STARTS)]
+            self.row(f"first: {name}", max(rises), "MB",
+                     f"peak above idle, worst of {FRESH_STARTS} starts")
+            worst.append(max(rises))
+        self.row("first query of a process: peak above idle", max(worst), "MB", "of all of them")
+
+    def first_rise(self, query):
+        skald = harness.Skald(data_dir=self.data, config=CONFIG, name="fresh")
+        time.sleep(0.3)  # what a start leaves to its threads
+        harness.forget_peak(skald.pid)
+        idle = harness.memory_mb(skald.pid, "VmRSS")
+        skald.http.json("/loki/api/v1/query", query=query, time=self.end_ns)
+        rise = harness.memory_mb(skald.pid, "VmHWM") - idle
+        skald.stop()
+        return rise
+
     def restart(self, skald):
         skald.kill()
         started = time.monotonic()
@@ -323,6 +347,8 @@ def main():
             if "restart" in parts:
                 skald = bench.restart(skald)
             skald.stop()
+            if "queries" in parts:
+                bench.ask_first()
         if "agent" in parts:
             bench.agent()
     finally:
