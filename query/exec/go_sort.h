@@ -20,7 +20,7 @@ class GoSort {
   GoSort(std::span<T> items, const Less& less) : items_(items), less_(less) {}
 
   void run() {
-    if (items_.size() > 1) quick(0, items_.size(), std::bit_width(items_.size()));
+    if (items_.size() > 1) quick(0, items_.size(), static_cast<int>(std::bit_width(items_.size())));
   }
 
  private:
@@ -116,10 +116,10 @@ class GoSort {
 
   // Mends up to five neighbours that are out of order; whether that sorted all.
   bool nearly_sorted(Index begin, Index end) {
-    constexpr int kStepsMax = 5;
+    constexpr int kMendsMax = 5;
     constexpr Index kShiftMin = 50;
     Index i = begin + 1;
-    for (int step = 0; step < kStepsMax; ++step) {
+    for (int step = 0; step < kMendsMax; ++step) {
       while (i < end && !before(i, i - 1)) ++i;
       if (i == end) return true;
       if (end - begin < kShiftMin) return false;
