@@ -25,7 +25,7 @@ struct PartReader::Impl {
   mutable std::mutex mutex;
   // Parsed once, kept: about 500 bytes per column of each shape. Guarded by `mutex`.
   mutable std::vector<std::shared_ptr<const GroupSpec>> parsed;
-  mutable std::vector<bool> was_read;  // by group. Guarded by `mutex`.
+  mutable std::vector<bool> was_searched, was_read;  // by group. Guarded by `mutex`.
   mutable std::atomic<std::uint64_t> parsed_bytes{0};
 
   base::Status damaged(std::string_view what) const {
@@ -38,7 +38,7 @@ struct PartReader::Impl {
   base::Status read_search_place(base::ByteReader& reader, std::uint64_t footer_offset);
   void summarize();
   base::Result<std::shared_ptr<const GroupSpec>> group(std::size_t index) const;
-  void release_once(std::size_t group) const noexcept;
+  void release_once(std::size_t group, std::vector<bool>& was) const noexcept;
 };
 
 // Shared by the Blocks of one opening of a group; keeps the reader.
@@ -48,7 +48,7 @@ struct PartReader::OpenGroup {
 
   OpenGroup(std::shared_ptr<const PartReader> reader_, std::size_t group_)
       : reader(std::move(reader_)), group(group_) {}
-  ~OpenGroup() { reader->impl_->release_once(group); }
+  ~OpenGroup() { reader->impl_->release_once(group, reader->impl_->was_read); }
   OpenGroup(const OpenGroup&) = delete;
   OpenGroup& operator=(const OpenGroup&) = delete;
 };
@@ -56,11 +56,11 @@ struct PartReader::OpenGroup {
 // What is read for the first time may well be for the last: a scan of everything that leaves its
 // pages behind would grow by the size of the parts. What is read again stays, since mapping its
 // pages anew costs a short query half of its time.
-void PartReader::Impl::release_once(std::size_t group) const noexcept {
+void PartReader::Impl::release_once(std::size_t group, std::vector<bool>& was) const noexcept {
   {
     const std::lock_guard lock(mutex);
-    if (was_read[group]) return;
-    was_read[group] = true;
+    if (was[group]) return;
+    was[group] = true;
   }
   const GroupPlace& place = places[group];
   file->release(place.offset, place.pages_bytes + place.meta_stored);
@@ -97,6 +97,7 @@ base::Status PartReader::Impl::open() {
   if (!reader.done() || reader.failed()) return damaged("footer");
   summarize();
   parsed.resize(groups.size());
+  was_searched.resize(groups.size());
   was_read.resize(groups.size());
   return {};
 }
@@ -282,7 +283,9 @@ std::optional<BlockNumbers> PartReader::blocks_that_may_match(std::span<const Li
                                                               std::size_t row_group) const {
   const auto group = impl_->group(row_group);
   if (!group.ok()) return std::nullopt;
-  return group.value()->blocks_that_may_match(filters);
+  BlockNumbers blocks = group.value()->blocks_that_may_match(filters);
+  impl_->release_once(row_group, impl_->was_searched);
+  return blocks;
 }
 
 base::Result<std::vector<std::unique_ptr<Block>>> PartReader::open_row_group(

@@ -169,6 +169,21 @@ TEST(Part, LetsGoOfAGroupsPagesWithTheLastBlockOfItsFirstReading) {
   EXPECT_EQ(file->releases, 2U);
 }
 
+TEST(Part, LetsGoOfAGroupsPagesAfterItsFirstSearch) {
+  const Rows rows(3, {0, 1, "some text", {}});
+  const auto file = std::make_shared<CountingFile>(build_part({rows}, 1));
+  const auto part = PartReader::open(file, "test");
+  ASSERT_TRUE(part.ok());
+  LineFilter filter;
+  filter.clauses = {{"absent"}};
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE((*part)->blocks_that_may_match(std::span(&filter, 1), 0).has_value());
+    EXPECT_EQ(file->releases, 1U);
+  }
+  EXPECT_TRUE((*part)->read_rows(0).ok());
+  EXPECT_EQ(file->releases, 2U) << "its first reading";
+}
+
 TEST(Part, DamageIsReportedEveryTimeItIsMet) {
   Rows rows;
   LineMaker maker(9);
