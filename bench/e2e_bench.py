@@ -56,6 +56,12 @@ def queries(uuid):
         ("count: |= <absent substring>", count('|= "zzq no such text"')),
         ("count: |~ Upstream(Timeout|Refused)", count('|~ "Upstream(Timeout|Refused)"')),
         ("sum by (level) (count_over_time)", f"sum by (level) (count_over_time({job}[12h]))"),
+        # Nothing in these rules lines out beforehand.
+        ("count by a group of | regexp", f'sum by (ev) (count_over_time({job} | regexp '
+         '`"event": ?"(?P<ev>[^"]+)"` [12h]))'),
+        ("count by a capture of | pattern", f'sum by (ev) (count_over_time({job} | pattern '
+         '`<_>"event": "<ev>"<_>` [12h]))'),
+        ("count: |~ without a literal", count('|~ `\\d{4}\\.\\d+`')),
     ]
 
 

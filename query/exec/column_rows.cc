@@ -28,6 +28,12 @@ bool reads_labels_only(const std::string& text) {
          !parsed->calls("now");
 }
 
+bool is_parser(const logql::Stage& stage) {
+  return std::holds_alternative<logql::JsonParser>(stage) ||
+         std::holds_alternative<logql::RegexpParser>(stage) ||
+         std::holds_alternative<logql::PatternParser>(stage);
+}
+
 // What a stage is to columns. `stored_line`: the line is still the one that was stored.
 enum class Kind { kLabels, kTemplates, kMakesLine, kNotForColumns };
 
@@ -70,7 +76,7 @@ bool sees_all_labels(const logql::Stage& stage) {
                      [](const auto& item) { return !item.rename && sees_all_labels(item.value); });
 }
 
-// A `| keep` of names behind `| json`, when nothing looks at other labels before it and no other
+// A `| keep` of names behind the parser, when nothing looks at other labels before it and no other
 // parser behind it, to which it matters what the first one has seen. Null: none.
 const logql::KeepLabels* keep_of(const logql::Pipeline& left) {
   const logql::KeepLabels* found = nullptr;
@@ -78,7 +84,7 @@ const logql::KeepLabels* keep_of(const logql::Pipeline& left) {
   for (const logql::Stage& stage : left) {
     if (std::holds_alternative<logql::LineFormat>(stage)) return nullptr;
     if (std::holds_alternative<logql::LabelFormat>(stage) && found == nullptr) return nullptr;
-    parsed = parsed || std::holds_alternative<logql::JsonParser>(stage);
+    parsed = parsed || is_parser(stage);
     const auto* keep = std::get_if<logql::KeepLabels>(&stage);
     if (parsed && found == nullptr && keep != nullptr &&
         std::all_of(keep->labels.begin(), keep->labels.end(),
@@ -113,8 +119,11 @@ base::Result<std::unique_ptr<ColumnRows>> ColumnRows::create(const logql::Pipeli
   bool parsed = false, stored_line = true;
   out->fixed_names_ = true;
   for (const logql::Stage& stage : left) {
-    if (!parsed && std::holds_alternative<logql::JsonParser>(stage)) {
+    if (!parsed && is_parser(stage)) {
       parsed = true;
+      if (std::holds_alternative<logql::JsonParser>(stage)) continue;
+      SKALD_TRY_ASSIGN(out->parser_, compile_stage(stage));
+      if (out->parser_->window() == nullptr) return std::unique_ptr<ColumnRows>();
       continue;
     }
     const Kind kind = kind_of(stage, stored_line);
@@ -191,13 +200,42 @@ bool ColumnRows::add_columns(const store::Shape& shape, std::vector<std::size_t>
   return true;
 }
 
+base::Result<bool> ColumnRows::divide_by_columns(store::Block& block,
+                                                 const store::Selection& selection,
+                                                 Division& division, Groups& out) const {
+  std::vector<std::size_t> fields;
+  if (!add_columns(block.shape(), fields, out.columns)) return false;
+  const std::size_t rows = selection.count();
+  for (std::size_t f = 0; f < fields.size(); ++f) {
+    store::TextColumn& values = out.columns[f].values;
+    SKALD_TRY(block.read_text(fields[f], selection, values));
+    if (!values.ids.empty())
+      division.by(rows, values.entries.size(), [&](std::size_t i) { return values.ids[i]; });
+    else if (values.entries.size() > 1)
+      division.each = true;
+  }
+  return true;
+}
+
+base::Result<bool> ColumnRows::divide_by_windows(store::Block& block,
+                                                 const store::Selection& selection,
+                                                 Division& division,
+                                                 std::vector<std::uint32_t>& ids,
+                                                 Groups& out) const {
+  SKALD_TRY_ASSIGN(auto found, plan::find_windows(block, *parser_->window(), selection));
+  if (!found) return false;
+  ids = std::move(found->ids);
+  if (!ids.empty())
+    division.by(ids.size(), found->windows.size(), [&](std::size_t i) { return ids[i]; });
+  out.windows = std::move(found->windows);
+  return true;
+}
+
 base::Result<std::optional<ColumnRows::Groups>> ColumnRows::divide(
     store::Block& block, const store::Selection& selection) const {
   std::optional<Groups> none;
   if (block.shape().kind != store::Shape::Kind::kJson) return none;
   Groups out;
-  std::vector<std::size_t> fields;
-  if (!add_columns(block.shape(), fields, out.columns)) return none;
   std::vector<std::uint32_t> rows;
   selection.for_each([&](std::uint32_t row) { rows.push_back(row); });
 
@@ -214,14 +252,11 @@ base::Result<std::optional<ColumnRows::Groups>> ColumnRows::divide(
     if (!sets.ids.empty())
       groups.by(rows.size(), sets.sets.size(), [&](std::size_t i) { return sets.ids[rows[i]]; });
   }
-  for (std::size_t f = 0; f < fields.size(); ++f) {
-    store::TextColumn& values = out.columns[f].values;
-    SKALD_TRY(block.read_text(fields[f], selection, values));
-    if (!values.ids.empty())
-      groups.by(rows.size(), values.entries.size(), [&](std::size_t i) { return values.ids[i]; });
-    else if (values.entries.size() > 1)
-      groups.each = true;
-  }
+  std::vector<std::uint32_t> windows;
+  SKALD_TRY_ASSIGN(const bool divided,
+                   parser_ ? divide_by_windows(block, selection, groups, windows, out)
+                           : divide_by_columns(block, selection, groups, out));
+  if (!divided) return none;
 
   out.ids = std::move(groups.ids);
   if (out.ids.empty() || groups.each) {
@@ -231,8 +266,10 @@ base::Result<std::optional<ColumnRows::Groups>> ColumnRows::divide(
   }
   for (std::uint32_t i = 0; i < rows.size(); ++i)
     if (out.ids[i] == out.first.size()) out.first.push_back({rows[i], i});
-  for (const Groups::Member& member : out.first)
+  for (const Groups::Member& member : out.first) {
     if (!sets.ids.empty()) out.metadata_of.push_back(sets.ids[member.row]);
+    if (parser_) out.window_of.push_back(windows.empty() ? 0 : windows[member.index]);
+  }
   out.metadata = std::move(sets.sets);
   return std::optional<Groups>(std::move(out));
 }
@@ -261,6 +298,20 @@ bool ColumnRows::fill(const Groups& groups, std::size_t group, Row& row, Outcome
   return true;
 }
 
+// The same where the parser itself runs. Stages behind it look at no stored line.
+bool ColumnRows::parse_window(const plan::LineWindows::Window& window, Row& row,
+                              Outcome& outcome) const {
+  if (window.unknown) {
+    outcome = Outcome::kNeedsLine;
+    return false;
+  }
+  row.line = window.text;
+  const bool kept = parser_->process(row) && !row.stopped();
+  row.line = kStoredLine;
+  if (!kept) outcome = Outcome::kDropped;
+  return kept;
+}
+
 ColumnRows::Outcome ColumnRows::run(const Groups& groups, std::size_t group,
                                     std::int64_t timestamp_ns, const model::Labels& stream,
                                     Row& row) const {
@@ -271,7 +322,11 @@ ColumnRows::Outcome ColumnRows::run(const Groups& groups, std::size_t group,
   for (const Step& step : before_)
     if (!step.stage->process(row) || row.stopped()) return Outcome::kDropped;
   Outcome outcome = Outcome::kKept;
-  if (!row.no_labels() && !fill(groups, group, row, outcome)) return outcome;
+  if (parser_) {
+    if (!parse_window(groups.windows[groups.window_of[group]], row, outcome)) return outcome;
+  } else if (!row.no_labels() && !fill(groups, group, row, outcome)) {
+    return outcome;
+  }
   for (const Step& step : after_) {
     if (!step.stage->process(row) || row.stopped()) return Outcome::kDropped;
     if (step.makes_line && has_stored_line(row)) return Outcome::kNeedsLine;

@@ -1,12 +1,13 @@
 #pragma once
-// Rows of a block of JSON lines that go through a pipeline without their lines: what `| json` would
+// Rows of a block of JSON lines that go through a pipeline without their lines: what a parser would
 // find there comes from columns, and rows that would find the same go through it once.
 //
-// For metric queries in which `| json` alone looks at the stored line, and asks for few labels of
-// it; a line_format may make another line of them. A log query shows all labels, but asks for few
-// where it drops rows. The stages are those of the row engine, so the
-// answers are its answers; what they might find in the line after all (the text of an error, a
-// template that failed) sends the row to the row engine.
+// For metric queries in which one parser alone looks at the stored line, and is asked for few
+// labels of it; a line_format may make another line of them. Of `| json` the values are columns;
+// `| regexp` and `| pattern` run on the part of the line that matters to them (plan::LineWindows).
+// A log query shows all labels, but asks for few where it drops rows. The stages are those of the
+// row engine, so the answers are its answers; what they might find in the line after all (the text
+// of an error, a template that failed) sends the row to the row engine.
 
 #include <cstdint>
 #include <memory>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "query/exec/scan_support.h"
+#include "query/plan/line_windows.h"
 
 namespace skald::query {
 
@@ -44,8 +46,10 @@ class ColumnRows {
     };
     std::vector<Member> first;  // of each group
     std::vector<Column> columns;
-    std::vector<model::Labels> metadata;     // sets; empty: none that is read
-    std::vector<std::uint32_t> metadata_of;  // by group
+    std::vector<model::Labels> metadata;             // sets; empty: none that is read
+    std::vector<std::uint32_t> metadata_of;          // by group
+    std::vector<plan::LineWindows::Window> windows;  // for a parser that runs on them
+    std::vector<std::uint32_t> window_of;            // by group
   };
   // Nothing: the block is for the row engine.
   base::Result<std::optional<Groups>> divide(store::Block& block,
@@ -73,11 +77,19 @@ class ColumnRows {
   bool reads_metadata(const store::Block& block) const;
   bool add_columns(const store::Shape& shape, std::vector<std::size_t>& fields,
                    std::vector<Column>& columns) const;
+  // Divide further, by what the parser is to find. False: the block is for the row engine.
+  base::Result<bool> divide_by_columns(store::Block& block, const store::Selection& selection,
+                                       Division& division, Groups& out) const;
+  base::Result<bool> divide_by_windows(store::Block& block, const store::Selection& selection,
+                                       Division& division, std::vector<std::uint32_t>& ids,
+                                       Groups& out) const;
   bool fill(const Groups& groups, std::size_t group, Row& row, Outcome& outcome) const;
+  bool parse_window(const plan::LineWindows::Window& window, Row& row, Outcome& outcome) const;
 
   std::vector<std::string> names_;    // labels that may be asked of `| json`
   bool fixed_names_ = false;          // no stage looks at all labels of a row
-  std::vector<Step> before_, after_;  // `| json`
+  std::vector<Step> before_, after_;  // the parser
+  std::unique_ptr<Stage> parser_;     // one that runs on windows; null: `| json`
 };
 
 }  // namespace skald::query

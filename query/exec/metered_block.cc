@@ -91,8 +91,11 @@ base::Status MeteredBlock::read_text(std::size_t field, const store::Selection& 
 
 base::Status MeteredBlock::read_written(std::size_t field, const store::Selection& selection,
                                         store::TextColumn& out) {
+  context_.release(std::exchange(written_, 0));
   SKALD_TRY(told(block_.read_written(field, selection, out)));
-  return keep(bytes_of(out));
+  written_ = bytes_of(out);
+  context_.charge(written_);
+  return keep(0);
 }
 
 base::Status MeteredBlock::read_numbers(std::size_t field, const store::Selection& selection,

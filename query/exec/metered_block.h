@@ -1,8 +1,8 @@
 #pragma once
-// A block whose columns count against the query's memory: as long as the block is visited, lines
-// and metadata until the next are read. What the block itself decodes, the store asks for
-// beforehand (ScanOptions::memory). Over the budget every read fails with the query's
-// kResourceExhausted.
+// A block whose columns count against the query's memory: as long as the block is visited; lines,
+// values as they are written and metadata until the next are read. What the block itself decodes,
+// the store asks for beforehand (ScanOptions::memory). Over the budget every read fails with the
+// query's kResourceExhausted.
 
 #include <vector>
 
@@ -15,7 +15,7 @@ class MeteredBlock final : public store::Block {
  public:
   // Both outlive it.
   MeteredBlock(store::Block& block, QueryContext& context) : block_(block), context_(context) {}
-  ~MeteredBlock() override { context_.release(kept_ + lines_ + metadata_); }
+  ~MeteredBlock() override { context_.release(kept_ + lines_ + written_ + metadata_); }
   MeteredBlock(const MeteredBlock&) = delete;
   MeteredBlock& operator=(const MeteredBlock&) = delete;
 
@@ -71,7 +71,7 @@ class MeteredBlock final : public store::Block {
 
   store::Block& block_;
   QueryContext& context_;
-  std::uint64_t kept_ = 0, lines_ = 0, metadata_ = 0;
+  std::uint64_t kept_ = 0, lines_ = 0, written_ = 0, metadata_ = 0;
   bool times_kept_ = false, streams_kept_ = false, ranks_kept_ = false, sizes_kept_ = false;
 };
 

@@ -166,10 +166,7 @@ class RangeVisitor final : public store::BlockVisitor {
     workers_[worker]->state->begin_block(block.sequence(), block.min_time_ns());
     if (pushdown_) return visit_columns(block, *workers_[worker]);
     SKALD_TRY_ASSIGN(store::Selection selection, select(block));
-    for (const store::LineFilter& filter : plan_.pipeline.filters.filters) {
-      if (selection.none()) return {};
-      SKALD_TRY(block.filter_lines(filter, selection));
-    }
+    SKALD_TRY(plan::filter_lines(plan_.pipeline.filters, block, selection));
     return undecided_rows(block, selection, *workers_[worker]);
   }
 

@@ -14,6 +14,10 @@
 #include "query/logql/ast.h"
 #include "store/scan.h"
 
+namespace skald::query::plan {
+class LineAutomaton;
+}
+
 namespace skald::query {
 
 class Stage {
@@ -26,6 +30,9 @@ class Stage {
   // Where known, what a line has that means anything to the stage: to it, a line that this filter
   // refuses is as good as an empty one. Lives as long as the stage.
   virtual const store::LineFilter* reads_only() const { return nullptr; }
+  // Where known, what finds the part of a line that the stage looks at (plan::find_windows). Lives
+  // as long as the stage.
+  virtual const plan::LineAutomaton* window() const { return nullptr; }
   // Labels that the stage reads.
   virtual void required_labels(std::vector<std::string>& /*out*/) const {}
   // The label of a filter on one label (not of and/or), for Hints.

@@ -7,6 +7,7 @@
 #include "query/exec/stage.h"
 #include "query/logql/pattern.h"
 #include "query/logql/regex.h"
+#include "query/plan/line_automaton.h"
 #include "query/plan/regex_literals.h"
 
 namespace skald::query {
@@ -73,6 +74,8 @@ class RegexpStage final : public Stage {
     plan::RegexLiterals literals = plan::required_literals(regex_->pattern());
     matching_.clauses = std::move(literals.clauses);
     matching_.fold_case = literals.fold_case;
+    window_ =
+        plan::LineAutomaton::of_regex(regex_->pattern(), plan::LineAutomaton::Purpose::kWindow);
   }
 
   bool process(Row& row) const override {
@@ -91,6 +94,7 @@ class RegexpStage final : public Stage {
   const store::LineFilter* reads_only() const override {
     return matching_.clauses.empty() ? nullptr : &matching_;
   }
+  const plan::LineAutomaton* window() const override { return window_.get(); }
 
  private:
   struct Group {
@@ -126,6 +130,7 @@ class RegexpStage final : public Stage {
 
   const std::shared_ptr<const re2::RE2> regex_;
   store::LineFilter matching_;
+  std::shared_ptr<const plan::LineAutomaton> window_;
   mutable std::once_flag prepared_;
   mutable std::shared_ptr<const re2::RE2> reduced_;
   mutable std::vector<Group> groups_;
@@ -136,7 +141,8 @@ class RegexpStage final : public Stage {
 
 class PatternStage final : public Stage {
  public:
-  explicit PatternStage(logql::Pattern pattern) : pattern_(std::move(pattern)) {}
+  explicit PatternStage(logql::Pattern pattern)
+      : pattern_(std::move(pattern)), window_(plan::LineAutomaton::of_pattern(pattern_)) {}
 
   bool process(Row& row) const override {
     if (row.no_labels()) return true;
@@ -149,9 +155,11 @@ class PatternStage final : public Stage {
     }
     return true;
   }
+  const plan::LineAutomaton* window() const override { return window_.get(); }
 
  private:
-  logql::Pattern pattern_;
+  const logql::Pattern pattern_;
+  const std::shared_ptr<const plan::LineAutomaton> window_;
 };
 
 // ---- | decolorize ----

@@ -438,10 +438,7 @@ base::Result<bool> BlockPass::counts_by_stream() {
 }
 
 base::Result<BlockPass::Outcome> BlockPass::filter(store::Selection& selection) {
-  for (const store::LineFilter& filter : impl_->plan.line_filters.filters) {
-    if (selection.none()) return Outcome::kDecided;
-    SKALD_TRY(impl_->block.filter_lines(filter, selection));
-  }
+  SKALD_TRY(filter_lines(impl_->plan.line_filters, impl_->block, selection));
   if (selection.none()) return Outcome::kDecided;
   SKALD_TRY(impl_->load_metadata());
   if (!impl_->metadata_usable) return impl_->candidates(selection);

@@ -2,14 +2,22 @@
 
 #include "query/logql/regex.h"
 #include "query/plan/ip_match.h"
+#include "query/plan/line_windows.h"
 #include "query/plan/pushdown.h"
 #include "query/plan/regex_literals.h"
 
 namespace skald::query::plan {
 namespace {
 
+// With fewer rows their lines are read at once.
+constexpr std::uint32_t kRowsForColumns = 64;
+
 // Literals of one pattern that are looked for before the pattern itself is tried.
 constexpr std::size_t kPatternLiteralsMax = 16;
+
+bool is_regex(logql::LineMatch match) {
+  return match == logql::LineMatch::kRegex || match == logql::LineMatch::kNotRegex;
+}
 
 // Bytes between the captures of `<_> took <_>`: each must be in a matching line.
 std::vector<std::vector<std::string>> pattern_literals(std::string_view pattern) {
@@ -75,8 +83,7 @@ base::Result<store::LineFilter> plan_one(const logql::LineFilter& filter, LineFi
   out.negated = logql::is_negated(filter.match);
   const bool contains =
       filter.match == logql::LineMatch::kContains || filter.match == logql::LineMatch::kNotContains;
-  const bool regex =
-      filter.match == logql::LineMatch::kRegex || filter.match == logql::LineMatch::kNotRegex;
+  const bool regex = is_regex(filter.match);
   const bool has_ip = std::any_of(filter.alternatives.begin(), filter.alternatives.end(),
                                   [](const logql::LineText& text) { return text.ip; });
   if (contains && !has_ip) {
@@ -112,6 +119,31 @@ base::Result<store::LineFilter> plan_one(const logql::LineFilter& filter, LineFi
   return out;
 }
 
+// Of a filter that has a matcher.
+LineFilterPlan::OnColumns on_columns(const logql::LineFilter& filter) {
+  LineFilterPlan::OnColumns out;
+  if (!is_regex(filter.match) || filter.alternatives.size() != 1) return out;
+  const std::string& regex = filter.alternatives.front().text;
+  if (logql::simplify_regex(regex, false)) {
+    // It is run as searches that fold case in their own way; in ASCII there is but one.
+    if (!regex.starts_with("(?i)") || regex.find_first_of(".*+?{[\\^$", 4) != std::string::npos)
+      return out;
+    out.ascii_only = true;
+  }
+  out.automaton = LineAutomaton::of_regex(regex, LineAutomaton::Purpose::kMatch);
+  return out;
+}
+
+// Bytes beyond ASCII.
+bool may_have_others(const store::Block& block) {
+  for (const std::string_view literal : block.line_literals())
+    if (std::any_of(literal.begin(), literal.end(), [](char c) { return (c & 0x80) != 0; }))
+      return true;
+  for (std::size_t i = 0; i < block.shape().fields.size(); ++i)
+    if (const ByteBits bytes = block.field_bytes(i); (bytes[2] | bytes[3]) != 0) return true;
+  return false;
+}
+
 }  // namespace
 
 base::Result<LineFilterPlan> plan_line_filters(const logql::Pipeline& execution_order,
@@ -127,10 +159,34 @@ base::Result<LineFilterPlan> plan_line_filters(const logql::Pipeline& execution_
     if (filters == nullptr) continue;
     for (const logql::LineFilter& filter : filters->filters) {
       SKALD_TRY_ASSIGN(store::LineFilter planned, plan_one(filter, plan, factory));
+      plan.on_columns.push_back(planned.matcher != nullptr ? on_columns(filter)
+                                                           : LineFilterPlan::OnColumns());
       plan.filters.push_back(std::move(planned));
     }
   }
   return plan;
+}
+
+base::Status filter_lines(const LineFilterPlan& plan, store::Block& block,
+                          store::Selection& selection) {
+  for (std::size_t i = 0; i < plan.filters.size() && !selection.none(); ++i) {
+    const store::LineFilter& filter = plan.filters[i];
+    const LineFilterPlan::OnColumns& columns = plan.on_columns[i];
+    bool done = false;
+    if (columns.automaton != nullptr && !block.line_literals().empty() &&
+        !(columns.ascii_only && may_have_others(block))) {
+      store::LineFilter needles{filter.clauses, filter.fold_case, nullptr, false};
+      store::Selection matched = selection;
+      SKALD_TRY(block.filter_lines(needles, matched));
+      if (matched.count() >= kRowsForColumns) {
+        SKALD_TRY_ASSIGN(done, keep_matching(block, *columns.automaton, matched));
+      }
+      if (done && filter.negated) selection.subtract(matched);
+      if (done && !filter.negated) selection = std::move(matched);
+    }
+    if (!done) SKALD_TRY(block.filter_lines(filter, selection));
+  }
+  return {};
 }
 
 }  // namespace skald::query::plan

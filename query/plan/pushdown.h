@@ -20,6 +20,7 @@
 #include "proto/base/status.h"
 #include "proto/model/labels.h"
 #include "query/logql/ast.h"
+#include "query/plan/line_automaton.h"
 #include "store/scan.h"
 
 namespace skald::query::plan {
@@ -38,6 +39,12 @@ struct MetricNeeds {
 struct LineFilterPlan {
   std::vector<store::LineFilter> filters;
   std::vector<std::shared_ptr<const store::LineMatcher>> matchers;
+  // What does the work of a matcher on columns. Null: nothing does.
+  struct OnColumns {
+    std::shared_ptr<const LineAutomaton> automaton;
+    bool ascii_only = false;  // on other lines it may differ
+  };
+  std::vector<OnColumns> on_columns;  // by filter
 };
 
 // Makes the exact matcher of one line filter (the same code that the row engine runs).
@@ -46,6 +53,10 @@ using LineMatcherFactory = std::function<base::Result<std::shared_ptr<const stor
 
 base::Result<LineFilterPlan> plan_line_filters(const logql::Pipeline& execution_order,
                                                const LineMatcherFactory& factory);
+
+// Takes the rows out of the selection that a filter refuses.
+base::Status filter_lines(const LineFilterPlan& plan, store::Block& block,
+                          store::Selection& selection);
 
 // Keys of selected rows: row i (of the selected, in row order) belongs to labels[ids[i]]; with
 // empty ids all rows belong to labels[0].

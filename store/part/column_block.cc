@@ -50,7 +50,9 @@ class ColumnBlock final : public Block, private ColumnOwner {
     return spec_.literals;
   }
   std::array<std::uint64_t, 4> field_bytes(std::size_t field) const noexcept override {
-    return spec_.columns[field].bytes.words();
+    ByteSet bytes = spec_.columns[field].bytes;
+    bytes.add(static_cast<unsigned char>(' '));  // of columns of words they are the words' alone
+    return bytes.words();
   }
   base::Status read_numbers(std::size_t field, const Selection& selection,
                             std::vector<double>& out) override;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "proto/base/utf8.h"
 #include "proto/gotext/duration.h"
 #include "proto/gotext/number.h"
 #include "tests/query/differential/naive_text.h"
@@ -207,6 +208,8 @@ bool NaiveRow::run(const query::logql::Stage& stage) {
   if (std::holds_alternative<ql::JsonParser>(stage)) return run_json();
   if (const auto* s = std::get_if<ql::JsonExpressions>(&stage)) return run_json_paths(*s);
   if (const auto* s = std::get_if<ql::LogfmtParser>(&stage)) return run_logfmt(*s);
+  if (const auto* s = std::get_if<ql::RegexpParser>(&stage)) return run_regexp(*s);
+  if (const auto* s = std::get_if<ql::PatternParser>(&stage)) return run_pattern(*s);
   if (const auto* drop = std::get_if<ql::DropLabels>(&stage)) return run_drop(*drop), true;
   if (const auto* keep = std::get_if<ql::KeepLabels>(&stage)) return run_keep(*keep), true;
   if (const auto* format = std::get_if<ql::LabelFormat>(&stage))
@@ -299,6 +302,61 @@ bool NaiveRow::run_json_paths(const query::logql::JsonExpressions& stage) {
   if (found < stage.extractions.size())
     for (const auto& item : stage.extractions)
       if (!get(item.identifier)) set(item.identifier, "");
+  return true;
+}
+
+// ---- | regexp, | pattern ----
+
+bool NaiveRow::capture(const std::string& group, std::string_view value) {
+  const std::string name = parsed_name(naive_label_name(group));
+  if (!hints_.wants(name) || extracted_.contains(name)) return true;
+  set(name, std::string(value));
+  return goes_on(name);
+}
+
+bool NaiveRow::run_regexp(const query::logql::RegexpParser& stage) {
+  const re2::RE2 regex(stage.regex);
+  if (!regex.ok() || !base::is_valid_utf8(line)) {
+    undecided_ = true;
+    return true;
+  }
+  const std::string whole = line;
+  std::vector<re2::StringPiece> groups(static_cast<std::size_t>(regex.NumberOfCapturingGroups()) +
+                                       1);
+  if (!regex.Match(whole, 0, whole.size(), re2::RE2::UNANCHORED, groups.data(),
+                   static_cast<int>(groups.size())))
+    return true;
+  for (const auto& [number, name] : regex.CapturingGroupNames()) {
+    const re2::StringPiece& value = groups[static_cast<std::size_t>(number)];
+    if (!capture(name, std::string_view(value.data(), value.size()))) return false;
+  }
+  return true;
+}
+
+// `<_>a<x>b`: a capture takes what stands before the next literal, or the rest of the line.
+bool NaiveRow::run_pattern(const query::logql::PatternParser& stage) {
+  if (hints_.no_labels || has_all() || line.empty()) return true;
+  const std::string whole = line;
+  std::string_view text = whole, pattern = stage.pattern;
+  for (bool first = true; !pattern.empty(); first = false) {
+    const re2::RE2 next("(?s)([^<]*)(?:<([a-zA-Z_][a-zA-Z0-9_]*)>(.*))?");
+    re2::StringPiece literal, group, rest;
+    if (!re2::RE2::FullMatch(re2::StringPiece(pattern.data(), pattern.size()), next, &literal,
+                             &group, &rest)) {
+      undecided_ = true;
+      return true;
+    }
+    if (first && !text.starts_with(std::string_view(literal.data(), literal.size()))) return true;
+    if (first) text.remove_prefix(literal.size());
+    pattern = std::string_view(rest.data(), rest.size());
+    if (group.empty()) return true;
+    const std::string behind(pattern.substr(0, pattern.find('<')));
+    const std::size_t end = behind.empty() ? text.npos : text.find(behind);
+    if (group != "_" && !capture(std::string(group), text.substr(0, end))) return false;
+    if (end == text.npos) return true;
+    text.remove_prefix(end + behind.size());
+    pattern.remove_prefix(behind.size());
+  }
   return true;
 }
 

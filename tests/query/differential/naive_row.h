@@ -3,8 +3,8 @@
 // nothing shared with query/exec or query/plan. It knows Loki's rules from their description, not
 // from our engine's code, so that a mistake there shows here.
 //
-// What it does not know (undecided()) it says: templates beyond `{{.label}}`, ip(), patterns as
-// parsers, JSON paths on lines that are no JSON.
+// What it does not know (undecided()) it says: templates beyond `{{.label}}`, ip(), regexp on lines
+// that are no UTF-8, JSON paths on lines that are no JSON.
 
 #include <map>
 #include <optional>
@@ -53,6 +53,9 @@ class NaiveRow {
   bool run_json();
   bool run_json_paths(const query::logql::JsonExpressions& stage);
   bool run_logfmt(const query::logql::LogfmtParser& stage);
+  bool run_regexp(const query::logql::RegexpParser& stage);
+  bool run_pattern(const query::logql::PatternParser& stage);
+  bool capture(const std::string& group, std::string_view value);  // false: the row is dropped
   void run_drop(const query::logql::DropLabels& stage);
   void run_keep(const query::logql::KeepLabels& stage);
   void run_label_format(const query::logql::LabelFormat& stage);

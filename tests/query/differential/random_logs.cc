@@ -117,9 +117,23 @@ std::string line_filter(Random& random) {
                                 "}",
                                 "e\": \"q",
                                 ""};
-  static const Strings kRegexes{"err.*t", "(?i)error",  "status\\W+(500|300)",
-                                "^\\{",   "query|beta", "[0-9]+ms",
-                                "a+",     "x y.*"};
+  static const Strings kRegexes{"err.*t",
+                                "(?i)error",
+                                "status\\W+(500|300)",
+                                "^\\{",
+                                "query|beta",
+                                "[0-9]+ms",
+                                "a+",
+                                "x y.*",
+                                "\\d\\.\\d",
+                                "[a-z]+\", \"st",
+                                "^.\"event\": ?\"[a-q]",
+                                "user\": ?\"[^\"]*a\"",
+                                "(status|duration)\": ?3\\d+",
+                                "[^ -~]",
+                                "7[^0]+[0-9]{2}\\b",
+                                "(?i)[q-u]+\", \"STATUS",
+                                ".\\..*\\\\"};
   static const Strings kPatterns{"<_>error<_>", "<_>status<_>500<_>", "<_>duration<_>"};
   switch (random.below(8)) {
     case 0: return " != " + quoted(random.pick(kNeedles));
@@ -162,6 +176,27 @@ std::string label_condition(Random& random, int depth = 0) {
   }
 }
 
+// Of which the columns of a block often tell what they find.
+std::string text_parser(Random& random) {
+  static const Strings kParsers{" | regexp `\"event\": ?\"(?P<event>[a-z]+)\"`",
+                                " | regexp `\"(?P<event>\\w+)\", \"status\": (?P<status>\\d+)`",
+                                " | regexp `(?P<d>[0-9]+)\\.(?P<duration>[0-9])`",
+                                " | regexp `user\": ?\"(?P<user>[^\"]*)\"`",
+                                " | regexp `(?i)^\\{\"(?P<tag>E.*?)\"`",
+                                " | regexp `(?P<tag>[a-t]{3,5}?)(?P<u>.)(?P<level>\\s|,)`",
+                                " | regexp `(?:size|user)\": ?(?P<pool_size>\\d+|\"x)`",
+                                " | regexp `(?P<u>\\w+)(?P<status>.*)\"user`",
+                                " | regexp `st(?P<status>[^0-9]*)\\b`",
+                                " | pattern `<_>\"user\": \"<user>\"<_>`",
+                                " | pattern `{\"event\": \"<event>\", <_>`",
+                                " | pattern `<_>status\": <status>,<_>\"user\": \"<user>\"<_>`",
+                                " | pattern `<tag>: <_>`",
+                                " | pattern `<_>user\": \"<user>`",
+                                " | pattern `<_>3<d>.<_>`",
+                                " | pattern `{<_>5<level>, <tag>:<_>`"};
+  return random.pick(kParsers);
+}
+
 std::string pipeline(Random& random) {
   std::string out;
   for (std::uint32_t n = random.below(3); n > 0; --n) out += line_filter(random);
@@ -177,10 +212,8 @@ std::string pipeline(Random& random) {
                                   " | json | json status, pool",
                                   " | logfmt --strict",
                                   " | unpack",
-                                  " | unpack | json",
-                                  " | regexp `\"event\": ?\"(?P<event>[a-z]+)\"`",
-                                  " | pattern `<_>\"user\": \"<user>\"<_>`"};
-    out += random.pick(kParsers);
+                                  " | unpack | json"};
+    out += random.chance(20) ? text_parser(random) : random.pick(kParsers);
   }
   for (std::uint32_t n = random.below(3); n > 0; --n) out += " | " + label_condition(random);
   if (random.chance(20)) out += line_filter(random);
