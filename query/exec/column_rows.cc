@@ -190,9 +190,8 @@ bool ColumnRows::add_columns(const store::Shape& shape, std::vector<std::size_t>
                              std::vector<Column>& columns) const {
   for (std::size_t i = 0; i < shape.fields.size(); ++i) {
     std::optional<std::string> name = plan::json_label_name(shape.fields[i]);
-    if (!name || name->starts_with("__")) return false;
-    if (name->empty() ||
-        (!contains(names_, *name) && !contains(names_, *name + std::string(kDuplicateSuffix))))
+    if (!name || name->empty() || name->starts_with("__")) return false;
+    if (!contains(names_, *name) && !contains(names_, *name + std::string(kDuplicateSuffix)))
       continue;
     fields.push_back(i);
     columns.push_back({std::move(*name), shape.fields[i].syntax == store::Field::Syntax::kToken});

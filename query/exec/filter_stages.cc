@@ -285,6 +285,7 @@ class KeepStage final : public Stage {
           label.name == kPreserveErrorLabel)
         continue;
       const bool keep = std::any_of(tests_.begin(), tests_.end(), [&](const NamedTest& test) {
+        if (label.name.empty()) return test.matcher != nullptr;  // as Loki has it
         return test.name == label.name && (!test.matcher || test.matcher->matches(label.value));
       });
       if (!keep) others.push_back(label.name);

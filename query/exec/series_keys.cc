@@ -11,10 +11,10 @@ bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-std::string_view value_of(const std::vector<LabelView>& views, std::string_view name) {
+const LabelView* find(const std::vector<LabelView>& views, std::string_view name) {
   for (const LabelView& label : views)
-    if (label.name == name) return label.value;
-  return {};
+    if (label.name == name) return &label;
+  return nullptr;
 }
 
 }  // namespace
@@ -135,9 +135,10 @@ base::Result<std::uint32_t> SeriesKeys::of_row(const Row& row, std::uint32_t str
   const std::uint32_t id = intern(views_);
   // A field of the line may have this name, too. To Loki that is the same.
   if (size() != known) {
-    const std::string_view error = value_of(views_, kErrorLabel);
-    if (!error.empty() && value_of(views_, kPreserveErrorLabel) != "true")
-      return error_of(std::string(error));
+    const LabelView* error = find(views_, kErrorLabel);
+    const LabelView* preserve = find(views_, kPreserveErrorLabel);
+    if (error != nullptr && (preserve == nullptr || preserve->value != "true"))
+      return error_of(std::string(error->value));
   }
   if (!changed) by_stream_[stream] = id + 1;
   if (context_.options.series_max != 0 && size() > context_.options.series_max)

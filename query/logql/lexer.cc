@@ -298,7 +298,7 @@ int Lexer::scan_digits(int base, std::int32_t& invalid) {
   return seen;
 }
 
-Token Lexer::scan_number(bool seen_dot) {
+Token Lexer::scan_number(bool seen_dot, bool at_once) {
   const std::size_t begin = seen_dot ? cursor_.offset - 1 : cursor_.offset;
   int base = 10, seen = 0;
   char prefix = 0;
@@ -317,12 +317,9 @@ Token Lexer::scan_number(bool seen_dot) {
       } else if (lower(ch_) == 'o') {
         advance(), base = 8, prefix = 'o';
       } else if (lower(ch_) == 'b') {
-        // Loki's change to the scanner: 0b is a number of zero bytes unless binary digits follow.
-        const std::size_t after = cursor_.offset + 1;
-        if (after < text_.size() && (text_[after] == '0' || text_[after] == '1'))
-          advance(), base = 2, prefix = 'b';
-        else
-          seen = 1;
+        // Loki means to leave 0B to sizes, but asks the character that the scanner began at: after
+        // a space or a comment that is none of a number.
+        if (at_once) advance(), base = 2, prefix = 'b';
       } else {
         base = 8, prefix = '0', seen = 1;
       }
@@ -424,6 +421,7 @@ bool Lexer::skip_comment() {
 }
 
 Token Lexer::scan() {
+  const std::size_t entry = cursor_.offset;
   for (;;) {
     line = 0;
     while (is_scanner_space(ch_)) advance();
@@ -436,7 +434,7 @@ Token Lexer::scan() {
       do advance();
       while (ch_ == '_' || is_letter(ch_) || is_digit(ch_));
     } else if (is_decimal(ch_)) {
-      scan_number(false);
+      scan_number(false, begin == entry);
     } else if (ch_ == kEof) {
       raw_ = Raw::kEof;
     } else if (ch_ == '"') {
@@ -456,7 +454,7 @@ Token Lexer::scan() {
       advance();
     } else if (ch_ == '.') {
       advance();
-      if (is_decimal(ch_)) scan_number(true);
+      if (is_decimal(ch_)) scan_number(true, false);
     } else if (ch_ == '/') {
       advance();
       if (skip_comment()) continue;

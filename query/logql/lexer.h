@@ -141,7 +141,8 @@ class Lexer {
   std::int32_t take();  // Scanner.Next(): forgets the token's position
   void report(std::string_view message);
   Token scan();  // one raw token, without Loki's rules on top
-  Token scan_number(bool seen_dot);
+  // `at_once`: nothing was skipped before it.
+  Token scan_number(bool seen_dot, bool at_once);
   int scan_digits(int base, std::int32_t& invalid);
   void scan_string(std::int32_t quote, int* count);
   void scan_escape(std::int32_t quote);

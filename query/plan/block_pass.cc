@@ -114,7 +114,15 @@ struct BlockPass::Impl {
     return Outcome::kCandidates;
   }
 
+  // Whether metadata gets the name because it clashes with a label of the stream.
+  bool renames_metadata(const std::string& name) const {
+    if (!name.ends_with(kExtracted)) return false;
+    const std::string base = name.substr(0, name.size() - kExtracted.size());
+    return in_metadata(base) != InStreams::kNone && plan.presence.at(base) != InStreams::kNone;
+  }
+
   Source resolve(const std::string& name, Parsed parsed) const {
+    if (renames_metadata(name)) return {};
     const InStreams streams = plan.presence.at(name);
     const InStreams sets = in_metadata(name);
     if (parsed == Parsed::kPaths) return resolve_path(name, streams, sets);
@@ -433,8 +441,9 @@ base::Result<bool> BlockPass::counts_by_stream() {
   SKALD_TRY(impl_->load_metadata());
   if (!impl_->decidable()) return false;
   return std::all_of(
-      impl_->plan.needs->by.begin(), impl_->plan.needs->by.end(),
-      [&](const std::string& name) { return impl_->in_metadata(name) == InStreams::kNone; });
+      impl_->plan.needs->by.begin(), impl_->plan.needs->by.end(), [&](const std::string& name) {
+        return impl_->in_metadata(name) == InStreams::kNone && !impl_->renames_metadata(name);
+      });
 }
 
 base::Result<BlockPass::Outcome> BlockPass::filter(store::Selection& selection) {

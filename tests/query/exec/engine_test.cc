@@ -69,6 +69,35 @@ TEST_F(EngineTest, KeepsTheThreeKindsOfLabelsApart) {
             "{\"job\":\"b\",\"user\":\"c\",\"x\":{\"y z\":1}}\n");
 }
 
+// Neither the line nor the metadata has the name.
+TEST_F(EngineTest, MetadataThatClashesWithTheStreamIsFoundByItsNewName) {
+  add("one", 990, {{"job", "m"}});
+  add("two", 991);
+  EXPECT_EQ(show(logs("{job=\"a\"} | job_extracted=\"m\"")),
+            "{job=\"a\"}{job_extracted=\"m\"}{} one\n");
+  EXPECT_EQ(show(instant("sum by (job_extracted) (count_over_time({job=\"a\"} [10m]))")),
+            "{} 1\n{job_extracted=\"m\"} 1\n");
+  EXPECT_EQ(show(instant("sum(count_over_time({job=\"a\"} | job_extracted!=\"\" [10m]))")),
+            "{} 1\n");
+}
+
+TEST_F(EngineTest, KeepWithAConditionKeepsTheLabelWithoutAName) {
+  add(R"({"":{"":"e"},"x":"1"})");
+  const auto parsed = [&](const std::string& stages) {
+    const auto result = run(logs("{job=\"a\"} | json | " + stages));
+    return std::get<Streams>(result->data).streams.at(0).entries.at(0).parsed.pairs();
+  };
+  using Pairs = std::vector<model::Labels::Pair>;
+  EXPECT_EQ(parsed("keep x"), (Pairs{{"x", "1"}}));
+  EXPECT_EQ(parsed("keep x=~\"2\""), (Pairs{{"", "e"}}));
+}
+
+TEST_F(EngineTest, AnEmptyErrorOfALineIsOne) {
+  add("__error__= x=1");
+  EXPECT_EQ(show(instant("count_over_time({job=\"a\"} | logfmt --keep-empty [10m])")).substr(0, 34),
+            "pipeline error: '' for series: '{_");
+}
+
 // The suffix joins the last key before the keys become a name.
 TEST_F(EngineTest, ANestedBlankKeyThatClashesKeepsItsPlace) {
   add("{\"job\":{\"\":54}}");
