@@ -9,6 +9,7 @@
 
 #include <array>
 #include <atomic>
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -164,9 +165,21 @@ struct StreamRun {
   std::uint32_t begin = 0, end = 0;
 };
 
+// Names a block within its scan, for as long as that lives.
+struct BlockId {
+  std::uint32_t scan = 0;    // of several that run as one
+  std::uint32_t source = 0;  // a part or a piece of the head
+  std::uint32_t group = 0;   // of the part
+  std::uint32_t block = 0;   // of the group
+  friend auto operator<=>(const BlockId&, const BlockId&) = default;
+};
+
 class Block {
  public:
   virtual ~Block() = default;
+
+  const BlockId& id() const noexcept { return id_; }
+  void set_id(const BlockId& id) noexcept { id_ = id; }  // whoever opens or wraps it
 
   virtual std::uint32_t rows() const noexcept = 0;
   virtual model::TimestampNs min_time_ns() const noexcept = 0;
@@ -224,6 +237,9 @@ class Block {
   // As a dictionary; kResourceExhausted when there are more than `sets_max` sets. The default
   // collects them from read_metadata(); blocks that hold a dictionary give it as it is.
   virtual base::Status read_metadata_sets(std::size_t sets_max, MetadataSets& out);
+
+ private:
+  BlockId id_;
 };
 
 struct StreamInfo {
@@ -283,6 +299,10 @@ class Scan {
   // Errors: what the visitor returned, kDeadlineExceeded, kCancelled. A damaged row group is not
   // an error: it is skipped, counted and named in warnings().
   virtual base::Status run(BlockVisitor& visitor, const ScanOptions& options) = 0;
+  // Visits some of the blocks that run() visited, in any order, each with the same rows in the same
+  // places. What cannot be read any more is left out, as by run(). Several may run at once.
+  virtual base::Status revisit(std::span<const BlockId> blocks, BlockVisitor& visitor,
+                               const ScanOptions& options) = 0;
   virtual const ScanStats& stats() const noexcept = 0;
   virtual std::vector<std::string> warnings() const = 0;
 };

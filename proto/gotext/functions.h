@@ -20,6 +20,7 @@ namespace skald::gotext {
 struct LineContext {
   std::string_view line;          // __line__; as the pipeline has it at this stage
   std::int64_t timestamp_ns = 0;  // __timestamp__
+  std::int64_t now_ns = 0;        // `now`; 0: the clock's
 };
 const FunctionTable& logql_functions();
 

@@ -1,4 +1,7 @@
 // line_format and label_format.
+#include <array>
+
+#include "proto/base/clock.h"
 #include "proto/gotext/duration.h"
 #include "proto/gotext/function_util.h"
 #include "proto/gotext/limits.h"
@@ -81,6 +84,27 @@ Result<Value> to_date_in_zone(const Call& c) {
   return Value(time.ok() ? std::move(time).value() : Time{.zone = utc()});
 }
 
+// The query's: a line that is made twice is the same each time.
+Value now_of(const Call& c) {
+  const auto* context = static_cast<const LineContext*>(c.context);
+  return Value(Time::from_unix_ns(context != nullptr && context->now_ns != 0
+                                      ? context->now_ns
+                                      : base::Clock::system().wall_ns()));
+}
+
+// Sprig's, which takes what is no time for now.
+Function date_of_query(const Function& sprig) {
+  Function out = sprig;
+  out.body = [body = sprig.body](const Call& c) -> Result<Value> {
+    if (c.args[1].is(Value::Kind::kTime) || c.args[1].is(Value::Kind::kInt)) return body(c);
+    const std::array<Value, 2> args = {c.args[0], now_of(c)};
+    Call now = c;
+    now.args = args;
+    return body(now);
+  };
+  return out;
+}
+
 // Aligning works on code points, four bytes for each of a text's at most.
 constexpr std::uint32_t kRuneBytes = 4;
 
@@ -88,6 +112,8 @@ FunctionTable make_table() {
   FunctionTable t;
   add_deprecated_strings(t);
   add_logql_sprig(t);
+  t["now"] = {{}, false, [](const Call& c) -> Result<Value> { return now_of(c); }};
+  t["date"] = date_of_query(t["date"]);
   t["count"] = {{P::kString, P::kString}, false, count};
   t["count"].steps = kRegexSteps;
   t["urldecode"] = {{P::kString}, false, url_decode};

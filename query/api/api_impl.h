@@ -28,6 +28,7 @@ struct RouteMetrics {
 
 struct QueryCounters {
   std::atomic<std::uint64_t> queries{0}, failed{0}, cancelled{0}, bytes{0}, lines{0}, entries{0};
+  std::atomic<std::uint64_t> in_pieces{0}, cut{0};  // log answers (LogPieces)
 };
 
 struct Api::Impl {

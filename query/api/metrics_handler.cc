@@ -118,6 +118,10 @@ void add_queries(MetricsText& out, const QueryCounters& c, const SharedRuns& run
           runs.shared());
   gauge(out, "skald_query_answers_bytes", "Memory of answers that are being sent.",
         runs.answers_bytes());
+  counter(out, "skald_query_answers_in_pieces_total",
+          "Log answers that were made as they were sent.", c.in_pieces.load());
+  counter(out, "skald_query_answers_cut_total",
+          "Of these, those that failed after their first byte.", c.cut.load());
   counter(out, "skald_query_bytes_total", "Line bytes looked at by queries.", c.bytes.load());
   counter(out, "skald_query_lines_total", "Lines looked at by queries.", c.lines.load());
   counter(out, "skald_query_entries_total", "Entries returned by queries.", c.entries.load());

@@ -1,4 +1,6 @@
 // query, query_range, format_query and the legacy query.
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <memory>
 
@@ -31,6 +33,10 @@ bool has_token(std::string_view list, std::string_view token) {
 
 bool from_drilldown(const net::ServerRequest& request) {
   return request.header("x-query-tags").find("grafana-lokiexplore-app") != std::string_view::npos;
+}
+
+bool wants_categories(const Call& call) {
+  return has_token(call.http.header("x-loki-response-encoding-flags"), "categorize-labels");
 }
 
 // How a query may be answered without being run, or run once for several.
@@ -133,6 +139,7 @@ base::Result<RangeQuery> range_request(Call& call, const QueryLimits& limits) {
   SKALD_TRY(check_expression(call, limits, *expr, range));
   if (expr->is_log()) {
     SKALD_TRY(check_entries(limits, request.limit));
+    request.large = wants_categories(call) ? LargeAnswer::kPieces : LargeAnswer::kFoldedPieces;
   } else {
     // Points lie on multiples of the step, so that the answers to split queries fit together.
     request.start_ns = floor_to(range.start_ns, request.step_ns);
@@ -155,16 +162,32 @@ ServerResponse query_error(const base::Status& status) {
   return response;
 }
 
+// An answer in pieces that ends early: its status line has said otherwise.
+base::Status count_cut(QueryCounters& counters, const QueryResult& answer, base::Status status) {
+  if (status.ok() || !std::holds_alternative<LogPiecesPtr>(answer.data)) return status;
+  if (status.code() == base::Code::kCancelled) {
+    counters.cancelled.fetch_add(1, std::memory_order_relaxed);
+    return status;
+  }
+  counters.cut.fetch_add(1, std::memory_order_relaxed);
+  spdlog::warn("an answer of {} entries was cut: {}", answer.stats.entries_returned,
+               status.to_string());
+  return status;
+}
+
 ServerResponse result_response(Call& call, const QueryLimits& limits, SharedRuns::Answer result,
                                model::Direction direction) {
   if (!result.ok()) return query_error(result.status());
   if (const base::Status status = limit_series(call, limits.series, *result); !status.ok())
     return error_response(status);
-  const bool categorize =
-      has_token(call.http.header("x-loki-response-encoding-flags"), "categorize-labels");
+  QueryCounters& counters = call.api.query_counters;
+  if (std::holds_alternative<LogPiecesPtr>((*result)->data))
+    counters.in_pieces.fetch_add(1, std::memory_order_relaxed);
   ServerResponse response = ServerResponse::json({});
-  response.stream = [answer = std::move(*result), categorize, direction](net::BodySink& sink) {
-    return write_result(*answer, categorize, direction, sink);
+  response.stream = [answer = std::move(*result), categorize = wants_categories(call), direction,
+                     cancelled = call.http.cancelled, &counters](net::BodySink& sink) {
+    return count_cut(counters, *answer,
+                     write_result(*answer, categorize, direction, sink, cancelled));
   };
   return response;
 }
@@ -212,6 +235,7 @@ ServerResponse legacy_query(Call& call) {
   if (!query.ok()) return error_response(query.status());
   const model::Direction direction = query->request.direction;
   query->sharing.keep_steps = false;
+  query->request.large = LargeAnswer::kWhole;
   const auto result = run_query(call, limits, std::move(query->request), query->sharing);
   if (!result.ok()) return query_error(result.status());
   const auto* data = std::get_if<Streams>(&(*result)->data);

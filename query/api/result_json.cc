@@ -5,38 +5,22 @@
 #include <unordered_map>
 
 #include "query/api/json_out.h"
+#include "query/exec/fold.h"
 
 namespace skald::query::api {
 namespace {
 
 constexpr std::size_t kFlushBytes = 32U << 10;
 
-// Later sources win; empty values stay, as in the pipeline's result.
-model::Labels folded(const LogStream& stream, const LogEntry& entry) {
-  if (entry.metadata.empty() && entry.parsed.empty()) return stream.labels;
-  std::vector<model::Labels::Pair> pairs;
-  const auto add = [&pairs](const model::Labels& labels, const model::Labels* over,
-                            const model::Labels* over_too) {
-    for (const model::Labels::Pair& pair : labels) {
-      const auto names = [&pair](const model::Labels* other) {
-        return other != nullptr &&
-               std::any_of(other->begin(), other->end(),
-                           [&pair](const auto& o) { return o.first == pair.first; });
-      };
-      if (!names(over) && !names(over_too)) pairs.push_back(pair);
-    }
-  };
-  add(stream.labels, &entry.metadata, &entry.parsed);
-  add(entry.metadata, &entry.parsed, nullptr);
-  add(entry.parsed, nullptr, nullptr);
-  return model::Labels::from_result(std::move(pairs));
-}
-
 class ResultWriter {
  public:
   ResultWriter(const QueryResult& result, bool categorize, model::Direction direction,
-               net::BodySink& sink)
-      : result_(result), categorize_(categorize), direction_(direction), sink_(sink) {}
+               net::BodySink& sink, const std::atomic<bool>* cancelled)
+      : result_(result),
+        categorize_(categorize),
+        direction_(direction),
+        sink_(sink),
+        cancelled_(cancelled) {}
 
   base::Status write() {
     out_.append("{\"status\":\"success\",");
@@ -59,9 +43,28 @@ class ResultWriter {
     return status;
   }
 
-  base::Status write_data(const Streams& data) {
+  void begin_streams() {
     out_.append(categorize_ ? "\"streams\",\"encodingFlags\":[\"categorize-labels\"],\"result\":["
                             : "\"streams\",\"result\":[");
+  }
+
+  base::Status write_data(const LogPiecesPtr& data) {
+    begin_streams();
+    bool first_stream = true, first = true;
+    SKALD_TRY(data->read(cancelled_, [&](const LogPieces::Piece& piece) -> base::Status {
+      if (piece.begins != nullptr) {
+        if (!first_stream) out_.append("]}");
+        begin_stream(*piece.begins, first_stream);
+        first = true;
+      }
+      return write_entries(piece.entries, first);
+    }));
+    out_.append(first_stream ? "]" : "]}]");
+    return {};
+  }
+
+  base::Status write_data(const Streams& data) {
+    begin_streams();
     bool first = true;
     if (categorize_) {
       for (const LogStream& stream : data.streams)
@@ -79,18 +82,26 @@ class ResultWriter {
   template <typename Entries>
   base::Status write_stream(const model::Labels& labels, const Entries& entries,
                             bool& first_stream) {
+    begin_stream(labels, first_stream);
+    bool first = true;
+    SKALD_TRY(write_entries(entries, first));
+    out_.append("]}");
+    return {};
+  }
+  void begin_stream(const model::Labels& labels, bool& first_stream) {
     out_.append(first_stream ? "{\"stream\":" : ",{\"stream\":");
     first_stream = false;
     append_json_labels(out_, labels);
     out_.append(",\"values\":[");
-    bool first = true;
+  }
+  template <typename Entries>
+  base::Status write_entries(const Entries& entries, bool& first) {
     for (const auto& entry : entries) {
       if (!first) out_.push_back(',');
       first = false;
       append_entry_json(out_, entry_of(entry), categorize_);
       SKALD_TRY(flush_if_full());
     }
-    out_.append("]}");
     return {};
   }
 
@@ -149,6 +160,7 @@ class ResultWriter {
   const bool categorize_;
   const model::Direction direction_;
   net::BodySink& sink_;
+  const std::atomic<bool>* const cancelled_;
   std::string out_;
 };
 
@@ -174,7 +186,9 @@ void append_entry_json(std::string& out, const LogEntry& entry, bool categorize)
   out.push_back(']');
 }
 
-model::Labels FoldedStream::labels() const { return folded(*source, *first); }
+model::Labels FoldedStream::labels() const {
+  return folded(source->labels, first->metadata, first->parsed);
+}
 
 std::vector<FoldedStream> fold_labels(const std::vector<LogStream>& streams,
                                       model::Direction direction) {
@@ -182,7 +196,7 @@ std::vector<FoldedStream> fold_labels(const std::vector<LogStream>& streams,
   std::vector<bool> mixed;  // entries of several source streams: to be put in order again
   std::unordered_multimap<std::size_t, std::size_t> index;  // hash of the labels to a place in out
   const auto place_of = [&](const LogStream& stream, const LogEntry& entry) {
-    const model::Labels labels = folded(stream, entry);
+    const model::Labels labels = folded(stream.labels, entry.metadata, entry.parsed);
     const std::size_t hash = model::LabelsHash()(labels);
     const auto [begin, end] = index.equal_range(hash);
     for (auto known = begin; known != end; ++known)
@@ -218,8 +232,8 @@ std::vector<FoldedStream> fold_labels(const std::vector<LogStream>& streams,
 }
 
 base::Status write_result(const QueryResult& result, bool categorize, model::Direction direction,
-                          net::BodySink& sink) {
-  return ResultWriter(result, categorize, direction, sink).write();
+                          net::BodySink& sink, const std::atomic<bool>* cancelled) {
+  return ResultWriter(result, categorize, direction, sink, cancelled).write();
 }
 
 std::string stats_json(const QueryStats& stats) {

@@ -17,7 +17,7 @@ std::string key_of(const QueryRequest& request, const std::string& normal) {
   for (const std::int64_t part :
        {request.start_ns, request.end_ns, request.step_ns, request.interval_ns, request.timeout_ns,
         std::int64_t{request.limit}, std::int64_t{request.instant},
-        static_cast<std::int64_t>(request.direction)})
+        static_cast<std::int64_t>(request.direction), static_cast<std::int64_t>(request.large)})
     key.append("\n").append(std::to_string(part));
   return key.append("\n").append(normal);
 }

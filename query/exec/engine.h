@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,6 +19,13 @@
 
 namespace skald::query {
 
+// How the answer of a log query comes that is larger than EngineOptions::answer_held_max.
+enum class LargeAnswer : std::uint8_t {
+  kWhole,         // as every other
+  kPieces,        // as LogPieces
+  kFoldedPieces,  // as LogPieces, whose streams have structured metadata and parsed labels, too
+};
+
 struct QueryRequest {
   std::string tenant = "fake";      // "a|b": several, told apart by the label __tenant_id__
   std::string text;                 // LogQL
@@ -28,6 +36,7 @@ struct QueryRequest {
                              // of the step, to end rounded up (as Loki's query frontend)
   std::int64_t interval_ns = 0;  // log queries: at most one entry per stream and interval
   std::uint32_t limit = 100;     // log queries: entries in all
+  LargeAnswer large = LargeAnswer::kWhole;
   model::Direction direction = model::Direction::kBackward;
   std::int64_t timeout_ns = 60 * base::kNsPerSecond;
   const std::atomic<bool>* cancelled = nullptr;
@@ -76,6 +85,31 @@ struct Scalar {
   Sample sample;
 };
 
+// A log answer that is too large to be held: where its entries are, in the order of the answer.
+// They are made again, some megabytes at a time, as they are read.
+//
+// Keeps the scan open: files of parts that are merged or deleted meanwhile, and the rows of heads
+// that are sealed, go when it goes.
+// Threads: any number may read at once. Must not outlive the engine nor its store.
+class LogPieces {
+ public:
+  // Entries of one stream that follow each other. Borrowed, until `take` returns.
+  struct Piece {
+    const model::Labels* begins;  // the stream's labels; null: goes on with the last one's
+    // kFoldedPieces: without labels of their own.
+    std::span<const LogEntry> entries;
+  };
+  using Take = std::function<base::Status(const Piece&)>;
+
+  virtual ~LogPieces() = default;
+  // From the first to the last entry, each time the same. A reading has the memory that the query
+  // left and its time, without that which `take` takes. `cancelled` may be null.
+  // Errors: those of `take` and of Engine::run; kCorrupt: what an entry is made of cannot be read
+  // any more.
+  virtual base::Status read(const std::atomic<bool>* cancelled, const Take& take) const = 0;
+};
+using LogPiecesPtr = std::shared_ptr<const LogPieces>;
+
 struct QueryStats {
   std::uint64_t bytes_processed = 0;  // of lines the query looked at, uncompressed
   std::uint64_t lines_processed = 0;
@@ -86,7 +120,7 @@ struct QueryStats {
 };
 
 struct QueryResult {
-  std::variant<Streams, Matrix, Vector, Scalar> data;
+  std::variant<Streams, Matrix, Vector, Scalar, LogPiecesPtr> data;
   std::vector<std::string> warnings;
   QueryStats stats;
   std::uint64_t memory_bytes = 0;            // what it holds, as its query was charged
@@ -102,6 +136,10 @@ struct EngineOptions {
   std::shared_ptr<MemoryPool> memory_pool;   // of all queries: kUnavailable beyond; null: no bound
   std::uint32_t series_max = 0;              // 0: no limit
   std::size_t query_bytes_max = 128U << 10;  // longer texts are refused
+  // Memory of a log answer's entries beyond which QueryRequest::large counts; so does a fourth of
+  // memory_max.
+  std::uint64_t answer_held_max = 32U << 20;
+  std::uint64_t piece_bytes = 4U << 20;  // of entries that LogPieces makes at once, about
 };
 
 // Range aggregations that queries asked for, and the scans that ran for them.

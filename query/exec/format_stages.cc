@@ -76,7 +76,8 @@ class FrozenLabels final : public gotext::Object {
 bool execute(const gotext::Template& tmpl, const gotext::Object& labels, Row& row,
              std::string& out) {
   out.clear();
-  const gotext::LineContext context{row.line, row.timestamp_ns};
+  const gotext::LineContext context{row.line, row.timestamp_ns,
+                                    row.query() != nullptr ? row.query()->now_ns : 0};
   gotext::ExecOptions options;
   options.context = &context;
   options.output_max = kFormatOutputMax;

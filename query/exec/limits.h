@@ -21,6 +21,10 @@ constexpr std::size_t kBatchRows = 8192;
 constexpr std::uint64_t kBatchBytes = 4U << 20;
 // The first rows of a block, whose lines may have any size.
 constexpr std::size_t kFirstBatchRows = 256;
+// Entries of a large log answer that are made again at once (EngineOptions::piece_bytes) are so
+// many times more where they lie in so many blocks that there are fewer than kRowsPerVisit of each.
+constexpr std::uint64_t kSparsePieces = 8;
+constexpr std::size_t kRowsPerVisit = 256;
 // Rows between two looks at deadline, cancellation and memory: one row may take milliseconds.
 constexpr std::uint32_t kRowsPerCheck = 64;
 // Beyond this many distinct sets of structured metadata in a block, rows have theirs to themselves.

@@ -14,7 +14,9 @@ namespace skald::query {
 class MeteredBlock final : public store::Block {
  public:
   // Both outlive it.
-  MeteredBlock(store::Block& block, QueryContext& context) : block_(block), context_(context) {}
+  MeteredBlock(store::Block& block, QueryContext& context) : block_(block), context_(context) {
+    set_id(block.id());
+  }
   ~MeteredBlock() override { context_.release(kept_ + lines_ + written_ + metadata_); }
   MeteredBlock(const MeteredBlock&) = delete;
   MeteredBlock& operator=(const MeteredBlock&) = delete;

@@ -23,6 +23,16 @@ class QueryContext final : public store::ScanMemory, public gotext::ExecHost {
       : request(query),
         options(engine_options),
         clock(query_clock),
+        now_ns(query_clock.wall_ns()),
+        deadline_ns(query_clock.monotonic_ns() + query.timeout_ns),
+        share_(std::make_shared<MemoryPool::Share>(engine_options.memory_pool)) {}
+  // Of the same query, which goes on later.
+  QueryContext(const QueryRequest& query, const EngineOptions& engine_options,
+               const base::Clock& query_clock, std::int64_t query_now_ns)
+      : request(query),
+        options(engine_options),
+        clock(query_clock),
+        now_ns(query_now_ns),
         deadline_ns(query_clock.monotonic_ns() + query.timeout_ns),
         share_(std::make_shared<MemoryPool::Share>(engine_options.memory_pool)) {}
 
@@ -81,6 +91,7 @@ class QueryContext final : public store::ScanMemory, public gotext::ExecHost {
   const QueryRequest& request;
   const EngineOptions& options;
   const base::Clock& clock;
+  const std::int64_t now_ns;  // of templates
   const std::int64_t deadline_ns;
   RangeSource* ranges = nullptr;  // null: every range aggregation scans for itself
 

@@ -1,6 +1,7 @@
 #include "query/exec/tenant_scan.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,7 +15,12 @@ using store::Selection;
 // A block of one tenant's scan, its streams counted from `first`.
 class TenantBlock final : public Block {
  public:
-  TenantBlock(Block& block, std::uint32_t first) : block_(block), first_(first) {}
+  TenantBlock(Block& block, std::uint32_t scan, std::uint32_t first)
+      : block_(block), first_(first) {
+    store::BlockId id = block.id();
+    id.scan = scan;
+    set_id(id);
+  }
 
   std::uint32_t rows() const noexcept override { return block_.rows(); }
   model::TimestampNs min_time_ns() const noexcept override { return block_.min_time_ns(); }
@@ -90,9 +96,10 @@ class TenantBlock final : public Block {
 
 class TenantVisitor final : public store::BlockVisitor {
  public:
-  TenantVisitor(store::BlockVisitor& inner, std::uint32_t first) : inner_(inner), first_(first) {}
+  TenantVisitor(store::BlockVisitor& inner, std::uint32_t scan, std::uint32_t first)
+      : inner_(inner), scan_(scan), first_(first) {}
   base::Status visit(Block& block, unsigned worker) override {
-    TenantBlock shifted(block, first_);
+    TenantBlock shifted(block, scan_, first_);
     return inner_.visit(shifted, worker);
   }
   bool wants(model::TimestampNs min_ns, model::TimestampNs max_ns) override {
@@ -101,7 +108,7 @@ class TenantVisitor final : public store::BlockVisitor {
 
  private:
   store::BlockVisitor& inner_;
-  const std::uint32_t first_;
+  const std::uint32_t scan_, first_;
 };
 
 class TenantsScan final : public store::Scan {
@@ -119,11 +126,25 @@ class TenantsScan final : public store::Scan {
 
   std::span<const store::StreamInfo> streams() const noexcept override { return streams_; }
   base::Status run(store::BlockVisitor& visitor, const store::ScanOptions& options) override {
-    for (const auto& [first, scan] : scans_) {
-      TenantVisitor shifted(visitor, first);
+    for (std::size_t i = 0; i < scans_.size(); ++i) {
+      const auto& [first, scan] = scans_[i];
+      TenantVisitor shifted(visitor, static_cast<std::uint32_t>(i), first);
       const base::Status status = scan->run(shifted, options);
       add_stats(scan->stats());
       SKALD_TRY(status);
+    }
+    return {};
+  }
+  base::Status revisit(std::span<const store::BlockId> blocks, store::BlockVisitor& visitor,
+                       const store::ScanOptions& options) override {
+    for (std::size_t i = 0; i < scans_.size(); ++i) {
+      std::vector<store::BlockId> own;
+      std::copy_if(blocks.begin(), blocks.end(), std::back_inserter(own),
+                   [i](const store::BlockId& id) { return id.scan == i; });
+      if (own.empty()) continue;
+      const auto& [first, scan] = scans_[i];
+      TenantVisitor shifted(visitor, static_cast<std::uint32_t>(i), first);
+      SKALD_TRY(scan->revisit(own, shifted, options));
     }
     return {};
   }

@@ -419,8 +419,10 @@ base::Result<std::span<const std::uint32_t>> ColumnBlock::determinant_ids(std::u
 std::unique_ptr<Block> make_column_block(std::shared_ptr<const void> owner,
                                          std::shared_ptr<const GroupSpec> group, std::size_t block,
                                          std::shared_ptr<const BlockContext> context) {
-  return std::make_unique<ColumnBlock>(std::move(owner), std::move(group), block,
-                                       std::move(context));
+  auto out =
+      std::make_unique<ColumnBlock>(std::move(owner), std::move(group), block, std::move(context));
+  out->set_id({.block = static_cast<std::uint32_t>(block)});
+  return out;
 }
 
 }  // namespace skald::store::part

@@ -20,9 +20,10 @@ struct Item {
   Kind kind = Kind::kPart;
   model::TimestampNs min_ns = 0, max_ns = 0;
   std::size_t index = 0;  // of the part, the row group, the slice
-  std::shared_ptr<const part::PartReader> reader;
-  std::shared_ptr<const part::BlockContext> context;
-  std::shared_ptr<Block> block;
+  std::size_t part = 0;   // of a row group
+  std::shared_ptr<const part::PartReader> reader = nullptr;
+  std::shared_ptr<const part::BlockContext> context = nullptr;
+  std::shared_ptr<Block> block = nullptr;
   // Of a row group: the blocks that may have lines to find; nothing: all.
   std::optional<part::BlockNumbers> blocks = std::nullopt;
 };
@@ -32,6 +33,18 @@ struct WantedGroup {
   std::size_t index = 0;
   std::optional<part::BlockNumbers> blocks;  // as in Item
 };
+
+Item part_item(std::size_t index, const catalog::PartMeta& meta) {
+  Item item{Item::Kind::kPart, meta.min_time_ns, meta.max_time_ns};
+  item.index = index;
+  return item;
+}
+
+Item slice_item(std::size_t index, const ingest::TenantHead::Slice& slice) {
+  Item item{Item::Kind::kSlice, slice.min_time_ns, slice.max_time_ns};
+  item.index = index;
+  return item;
+}
 
 struct LaterFirst {
   bool operator()(const Item& a, const Item& b) const noexcept { return a.max_ns < b.max_ns; }
@@ -79,6 +92,8 @@ class ScanDriver final : public Scan {
     return out;
   }
   base::Status run(BlockVisitor& visitor, const ScanOptions& options) override;
+  base::Status revisit(std::span<const BlockId> blocks, BlockVisitor& visitor,
+                       const ScanOptions& options) override;
 
  private:
   struct Run {
@@ -93,18 +108,24 @@ class ScanDriver final : public Scan {
     base::Status status;
   };
 
+  // Until the heap is empty.
+  base::Status work_off(Run& run);
   void work(Run& run, unsigned worker);
   base::Status process(Run& run, Item item, unsigned worker);
   std::vector<WantedGroup> wanted_groups(const part::PartReader& reader,
                                          const part::BlockContext& context,
                                          const std::optional<std::vector<bool>>& among);
   void expand_part(Run& run, const Item& item);
+  // Null: it is damaged, and left out.
+  std::shared_ptr<const catalog::OpenPart> open_part(catalog::PartHandle& part);
+  // The named row groups of one part.
+  void push_groups(Run& run, std::span<const BlockId> blocks);
   base::Status expand_group(Run& run, const Item& item, unsigned worker);
   base::Status visit(Run& run, Block& block, unsigned worker);
   std::shared_ptr<const part::BlockContext> part_context(const catalog::PartHandle& part,
                                                          const catalog::OpenPart& open,
                                                          ScanMemory* memory);
-  std::unique_ptr<Block> open_slice(const HeadSlice& slice);
+  std::unique_ptr<Block> open_slice(std::size_t index);
   void warn(std::string text);
   static base::Status interrupted(const ScanOptions& options);
 
@@ -133,19 +154,58 @@ base::Status ScanDriver::run(BlockVisitor& visitor, const ScanOptions& options) 
   SKALD_TRY(interrupted(options));
   Run run(visitor, options);
   for (std::size_t i = 0; i < plan_.parts.size(); ++i) {
-    const catalog::PartMeta& meta = plan_.parts[i]->meta();
-    run.heap.push({Item::Kind::kPart, meta.min_time_ns, meta.max_time_ns, i, {}, {}, {}});
+    run.heap.push(part_item(i, plan_.parts[i]->meta()));
   }
-  for (std::size_t i = 0; i < plan_.slices.size(); ++i) {
-    const auto& slice = plan_.slices[i].slice;
-    run.heap.push({Item::Kind::kSlice, slice.min_time_ns, slice.max_time_ns, i, {}, {}, {}});
-  }
+  for (std::size_t i = 0; i < plan_.slices.size(); ++i)
+    run.heap.push(slice_item(i, plan_.slices[i].slice));
   // What part statistics refuse costs no thread.
   while (!run.heap.empty() && run.heap.top().kind == Item::Kind::kPart)
     SKALD_TRY(process(run, run.heap.pop(), 0));
+  return work_off(run);
+}
+
+base::Status ScanDriver::revisit(std::span<const BlockId> blocks, BlockVisitor& visitor,
+                                 const ScanOptions& options) {
+  SKALD_TRY(interrupted(options));
+  Run run(visitor, options);
+  std::vector<BlockId> sorted(blocks.begin(), blocks.end());
+  std::sort(sorted.begin(), sorted.end());
+  for (std::size_t at = 0; at < sorted.size();) {
+    std::size_t end = at;
+    while (end < sorted.size() && sorted[end].source == sorted[at].source) ++end;
+    if (const std::size_t source = sorted[at].source; source >= plan_.parts.size()) {
+      const std::size_t slice = source - plan_.parts.size();
+      run.heap.push(slice_item(slice, plan_.slices[slice].slice));
+    } else {
+      push_groups(run, std::span(sorted).subspan(at, end - at));
+    }
+    at = end;
+  }
+  return work_off(run);
+}
+
+void ScanDriver::push_groups(Run& run, std::span<const BlockId> blocks) {
+  catalog::PartHandle& part = *plan_.parts[blocks.front().source];
+  const auto open = open_part(part);
+  if (open == nullptr) return;
+  const auto context = part_context(part, *open, run.options.memory);
+  for (std::size_t at = 0; at < blocks.size();) {
+    Item item{Item::Kind::kGroup};
+    item.index = blocks[at].group;
+    item.part = blocks.front().source;
+    item.reader = open->reader;
+    item.context = context;
+    item.blocks.emplace();
+    for (; at < blocks.size() && blocks[at].group == item.index; ++at)
+      item.blocks->push_back(blocks[at].block);
+    run.heap.push(std::move(item));
+  }
+}
+
+base::Status ScanDriver::work_off(Run& run) {
   if (run.heap.empty()) return {};
   std::vector<std::thread> threads;
-  for (unsigned worker = 1; worker < options.workers; ++worker)
+  for (unsigned worker = 1; worker < run.options.workers; ++worker)
     threads.emplace_back([this, &run, worker] { work(run, worker); });
   work(run, 0);
   for (std::thread& thread : threads) thread.join();
@@ -183,7 +243,7 @@ base::Status ScanDriver::process(Run& run, Item item, unsigned worker) {
     case Item::Kind::kBlock: return visit(run, *item.block, worker);
     case Item::Kind::kSlice: break;
   }
-  const std::unique_ptr<Block> block = open_slice(plan_.slices[item.index]);
+  const std::unique_ptr<Block> block = open_slice(item.index);
   if (block == nullptr) {
     ++stats_.blocks_skipped;
     return {};
@@ -256,21 +316,16 @@ void ScanDriver::expand_part(Run& run, const Item& item) {
     ++stats_.parts_skipped;
     return;
   }
-  auto opened = cache_.get(part, number_streams(*plan_.tenant));
-  if (!opened.ok()) {
-    part.mark_damaged();
-    warn("part " + part.meta().name.to_string() + " was left out: " + opened.status().to_string());
-    return;
-  }
-  const catalog::OpenPart& open = **opened;
-  const auto context = part_context(part, open, run.options.memory);
-  std::vector<WantedGroup> groups = wanted_groups(*open.reader, *context, among);
+  const auto open = open_part(part);
+  if (open == nullptr) return;
+  const auto context = part_context(part, *open, run.options.memory);
+  std::vector<WantedGroup> groups = wanted_groups(*open->reader, *context, among);
   if (groups.empty()) {
     ++stats_.parts_skipped;
     return;
   }
   ++stats_.parts;
-  const auto infos = open.reader->row_groups();
+  const auto infos = open->reader->row_groups();
   stats_.blocks_skipped += infos.size() - groups.size();
   const std::scoped_lock lock(run.mutex);
   if (!run.status.ok()) return;
@@ -280,12 +335,21 @@ void ScanDriver::expand_part(Run& run, const Item& item) {
                    info.min_time_ns,
                    info.max_time_ns,
                    group.index,
-                   open.reader,
+                   item.index,
+                   open->reader,
                    context,
                    {},
                    std::move(group.blocks)});
   }
   run.changed.notify_all();
+}
+
+std::shared_ptr<const catalog::OpenPart> ScanDriver::open_part(catalog::PartHandle& part) {
+  auto opened = cache_.get(part, number_streams(*plan_.tenant));
+  if (opened.ok()) return std::move(*opened);
+  part.mark_damaged();
+  warn("part " + part.meta().name.to_string() + " was left out: " + opened.status().to_string());
+  return nullptr;
 }
 
 base::Status ScanDriver::expand_group(Run& run, const Item& item, unsigned worker) {
@@ -295,20 +359,26 @@ base::Status ScanDriver::expand_group(Run& run, const Item& item, unsigned worke
     warn("a row group was left out: " + blocks.status().to_string());
     return {};
   }
+  for (const auto& block : *blocks)
+    block->set_id({.source = static_cast<std::uint32_t>(item.part),
+                   .group = static_cast<std::uint32_t>(item.index),
+                   .block = block->id().block});
   if (blocks->size() == 1) return visit(run, *blocks->front(), worker);
   const std::scoped_lock lock(run.mutex);
   if (!run.status.ok()) return {};
   for (auto& block : *blocks) {
     const auto min_ns = block->min_time_ns();
     const auto max_ns = block->max_time_ns();
-    run.heap.push(
-        {Item::Kind::kBlock, min_ns, max_ns, 0, {}, {}, std::shared_ptr<Block>(std::move(block))});
+    Item one{Item::Kind::kBlock, min_ns, max_ns};
+    one.block = std::move(block);
+    run.heap.push(std::move(one));
   }
   run.changed.notify_all();
   return {};
 }
 
-std::unique_ptr<Block> ScanDriver::open_slice(const HeadSlice& from) {
+std::unique_ptr<Block> ScanDriver::open_slice(std::size_t index) {
+  const HeadSlice& from = plan_.slices[index];
   const auto& chunk = from.slice.chunk;
   std::vector<part::RawRow> rows;
   rows.reserve(from.slice.rows);
@@ -338,7 +408,10 @@ std::unique_ptr<Block> ScanDriver::open_slice(const HeadSlice& from) {
     }
     context->tombstones.push_back(std::move(tombstone));
   }
-  return part::make_raw_block(std::move(rows), std::move(context), chunk);
+  auto block = part::make_raw_block(std::move(rows), std::move(context), chunk);
+  if (block != nullptr)
+    block->set_id({.source = static_cast<std::uint32_t>(plan_.parts.size() + index)});
+  return block;
 }
 
 }  // namespace

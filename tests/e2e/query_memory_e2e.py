@@ -2,10 +2,14 @@
 """Queries made to use memory, against a budget of 32 MiB: each is refused in words that name the
 budget and say what to do, or answered; resident memory stays within idle, budget and a margin, and
 goes back afterwards. An answer whose client reads slowly is counted and holds no more than it has.
+Log answers several times the budget are made as they are sent: whole, within the same memory; a
+client that leaves takes its answer along, and a server that stops cuts it.
 Then many at once, against 64 MiB for all: some are refused in words that name the setting, small
 ones are answered meanwhile, and what is held goes back.
 """
 import contextlib
+import http.client
+import json
 import re
 import socket
 import threading
@@ -22,6 +26,8 @@ JOB = '{job="a"}'
 CONFIG = f"""
 querier:
   memory_max: {BUDGET_MB}MB
+server:
+  graceful_shutdown_timeout: 1s
 limits_config:
   max_entries_limit_per_query: 1000000
 """
@@ -47,8 +53,6 @@ def hostile():
     yield "both sides", f"{series} and {series}"
     yield "every value", f"quantile_over_time(0.5, {JOB} | json | unwrap n [1h]) by (id, text)"
     yield "template's variables", f'sum(count_over_time({JOB} | label_format l=`{variables}` | l!="" [1h]))'
-    yield "long lines", f"{JOB} | line_format `{{{{ repeat 100000 \"x\" }}}}`"
-    yield "entries", f"{JOB} | json"
 
 
 def target(query, limit):
@@ -65,16 +69,23 @@ def sending(skald):
     return metric(skald, "skald_query_answers_bytes")
 
 
+def ask_slowly(skald, query, limit):
+    """A client that has asked, and takes little at a time."""
+    client = socket.socket()
+    client.settimeout(60)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", skald.port))
+    client.sendall(f"GET {target(query, limit)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    return client
+
+
 def check_slow_reader(skald):
-    """The answer waits for its reader, and is held once."""
+    """The answer waits for its reader, and is held in part."""
     idle = memory_mb(skald.pid, "VmRSS")
     forget_peak(skald.pid)
-    with socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.connect(("127.0.0.1", skald.port))
-        client.sendall(f"GET {target(JOB, ENTRIES)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    with ask_slowly(skald, JOB, ENTRIES) as client:
         held = harness.wait_until("the answer is sent", lambda: sending(skald))
-        check(ENTRIES * len(TEXT) < held < BUDGET_MB << 20, f"{held} bytes are held")
+        check(held < ENTRIES * len(TEXT) / 4, f"{held} bytes are held")
         body = b""
         while piece := client.recv(1 << 16):
             body += piece
@@ -158,6 +169,48 @@ def check_together():
     equal(skald.stop(), 0, "exit code")
 
 
+def check_large_answers(skald, idle):
+    """Every entry once, in streams of their labels, and no more memory than the budget."""
+    greediest = 0
+    for query, entry_bytes in ((f"{JOB} | json", 2 * len(TEXT)),
+                               (f'{JOB} | line_format `{{{{ repeat 5000 "x" }}}}{{{{ __line__ }}}}`', 5000)):
+        forget_peak(skald.pid)
+        status, _, body = skald.http.request("GET", target(query, 1000000))
+        equal(status, 200, query)
+        check(len(body) > LINES * entry_bytes, f"{query}: {len(body)} bytes")
+        result = json.loads(body)["data"]["result"]
+        times = [int(value[0]) for stream in result for value in stream["values"]]
+        equal(sorted(times), [NOW + i * 10**6 for i in range(LINES)], f"times of {query}")
+        used = memory_mb(skald.pid, "VmHWM") - idle
+        check(used < BUDGET_MB + MARGIN_MB, f"{query}: {used:.1f} MB above idle")
+        greediest = max(greediest, used)
+    equal(metric(skald, "skald_query_answers_cut_total"), 0, "answers cut")
+    return greediest
+
+
+def check_client_leaves(skald):
+    before = metric(skald, "skald_query_answers_in_pieces_total")
+    with ask_slowly(skald, f"{JOB} | json", 1000000) as client:
+        check(client.recv(4096).startswith(b"HTTP/1.1 200 "), "the answer begins")
+        check(sending(skald) > 0, "the answer is counted")
+    harness.wait_until("the answer goes with its client", lambda: sending(skald) == 0)
+    equal(metric(skald, "skald_query_answers_in_pieces_total"), before + 1, "answers in pieces")
+
+
+def check_stop_cuts(skald):
+    """A server that stops does not wait for ever, and the client sees that something is missing."""
+    with ask_slowly(skald, f"{JOB} | json", 1000000) as client:
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        equal(answer.status, 200, "the answer begins")
+        equal(skald.stop(), 0, "exit code")
+        try:
+            body = answer.read()
+        except (http.client.IncompleteRead, ConnectionError):
+            return
+    check(False, f"{len(body)} bytes came as if they were all")
+
+
 def test():
     skald = harness.Skald(config=CONFIG)
     for from_line in range(0, LINES, 5000):
@@ -175,12 +228,14 @@ def test():
         equal((status, body.decode().strip()), (400, REFUSED), name)
         check(used < BUDGET_MB + MARGIN_MB, f"{name}: {used:.1f} MB above idle")
         greediest = max(greediest, (name, used), key=lambda pair: pair[1])
+    large = check_large_answers(skald, idle)
+    check_client_leaves(skald)
     slow = check_slow_reader(skald)
     kept = memory_mb(skald.pid, "VmRSS") - idle
     check(kept < MARGIN_MB, f"{kept:.1f} MB are kept afterwards")
-    print(f"greediest: {greediest[0]}, {greediest[1]:.1f} MB above idle; slow reader {slow:.1f} MB; "
-          f"kept {kept:.1f} MB")
-    equal(skald.stop(), 0, "exit code")
+    print(f"greediest: {greediest[0]}, {greediest[1]:.1f} MB above idle; large answers {large:.1f} MB; "
+          f"slow reader {slow:.1f} MB; kept {kept:.1f} MB")
+    check_stop_cuts(skald)
     check_together()
 
 

@@ -328,7 +328,7 @@ std::unique_ptr<store::Store> open_empty_store(const std::filesystem::path& dire
 }
 
 void append_entries(store::Store& store, const std::vector<RandomEntry>& entries, std::size_t from,
-                    std::size_t to) {
+                    std::size_t to, std::string_view tenant) {
   for (std::size_t i = from; i < to; i += 100) {
     std::map<model::Labels, model::PushStream> streams;
     for (std::size_t j = i; j < std::min(i + 100, to); ++j) {
@@ -339,7 +339,7 @@ void append_entries(store::Store& store, const std::vector<RandomEntry>& entries
     }
     model::PushBatch batch;
     for (auto& [labels, stream] : streams) batch.streams.push_back(std::move(stream));
-    ASSERT_TRUE(store.append("fake", batch).ok());
+    ASSERT_TRUE(store.append(tenant, batch).ok());
   }
 }
 

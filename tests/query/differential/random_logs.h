@@ -46,9 +46,9 @@ std::vector<RandomEntry> random_entries(Random& random, const RandomLogs& logs);
 
 // An empty store that keeps everything and does nothing by itself.
 std::unique_ptr<store::Store> open_empty_store(const std::filesystem::path& directory);
-// entries[from, to) for tenant `fake`, a hundred at a time.
+// entries[from, to), a hundred at a time.
 void append_entries(store::Store& store, const std::vector<RandomEntry>& entries, std::size_t from,
-                    std::size_t to);
+                    std::size_t to, std::string_view tenant = "fake");
 
 std::string random_log_query(Random& random);
 std::string random_metric_query(Random& random);

@@ -67,12 +67,24 @@ class Budget : public ::testing::Test {
     request.end_ns = 2000 * kSecond;
     request.step_ns = kSecond;
     request.limit = 1'000'000;
+    request.large = large_;
     const std::int64_t before = held;
     peak = before;
     auto result = engine.run(request);
+    read_pieces(result);
     const std::int64_t used = peak - before;
     EXPECT_LT(used, static_cast<std::int64_t>(kBudget) + kSlack) << text;
     return result;
+  }
+  void read_pieces(base::Result<QueryResult>& result) {
+    entries_ = 0;
+    const auto* pieces = result.ok() ? std::get_if<LogPiecesPtr>(&result->data) : nullptr;
+    if (pieces == nullptr) return;
+    const base::Status status = (*pieces)->read(nullptr, [this](const LogPieces::Piece& piece) {
+      entries_ += piece.entries.size();
+      return base::Status();
+    });
+    EXPECT_TRUE(status.ok()) << status.message();
   }
   void expect_answered(const std::string& text, bool instant = true) {
     const auto result = ask(text, instant);
@@ -91,6 +103,8 @@ class Budget : public ::testing::Test {
 
   MemoryStore store_{1000};
   std::string tenant_ = "fake";
+  LargeAnswer large_ = LargeAnswer::kWhole;
+  std::size_t entries_ = 0;  // of the last answer, if it came in pieces
 };
 
 // The same over parts on disk, of two tenants at once.
@@ -219,6 +233,23 @@ TEST_F(Budget, NamesOfNestedObjects) {
 }
 
 TEST_F(Budget, EntriesOfAnAnswer) { expect_refused(R"({job="a"} | json)", false); }
+
+TEST_F(Budget, AnAnswerInPiecesHasRoomForMore) {
+  for (const LargeAnswer large : {LargeAnswer::kPieces, LargeAnswer::kFoldedPieces}) {
+    large_ = large;
+    for (const char* query : {R"({job="a"})", R"({job="a"} | json)",
+                              R"({job="a"} | line_format `{{ repeat 10000 "x" }}`)"}) {
+      expect_answered(query, false);
+      EXPECT_EQ(entries_, 20'000U) << query;
+    }
+  }
+}
+
+TEST_F(BudgetOfParts, IsHeldByAnAnswerInPieces) {
+  large_ = LargeAnswer::kFoldedPieces;
+  expect_answered(R"({job="a"} | json)", false);
+  EXPECT_EQ(entries_, 39'998U);  // each tenant's last one lies at the end
+}
 
 }  // namespace
 }  // namespace skald::query

@@ -104,21 +104,34 @@ class MemoryScan final : public store::Scan {
     if (options.direction == model::Direction::kBackward)
       std::reverse(blocks.begin(), blocks.end());
     unsigned worker = 0;
-    for (const auto& [from, to] : blocks) {
-      std::vector<const MemoryStore::Row*> rows;
-      for (std::size_t i = from; i < to; ++i) rows.push_back(&owner_.rows_[i]);
-      TextBlock block(std::move(rows), map_, range_, from);
-      if (!range_.overlaps(block.min_time_ns(), block.max_time_ns())) continue;
-      if (!visitor.wants(block.min_time_ns(), block.max_time_ns())) continue;
-      ++owner_.blocks_visited_;
-      SKALD_TRY(visitor.visit(block, worker++ % options.workers));
-    }
+    for (const auto& [from, to] : blocks)
+      SKALD_TRY(visit(from, to, visitor, worker++ % options.workers));
+    return {};
+  }
+  base::Status revisit(std::span<const store::BlockId> blocks, store::BlockVisitor& visitor,
+                       const store::ScanOptions& options) override {
+    unsigned worker = 0;
+    for (const store::BlockId& id : blocks)
+      SKALD_TRY(visit(id.block, std::min(id.block + owner_.rows_per_block_, owner_.rows_.size()),
+                      visitor, worker++ % options.workers));
     return {};
   }
   const store::ScanStats& stats() const noexcept override { return stats_; }
   std::vector<std::string> warnings() const override { return {}; }
 
  private:
+  base::Status visit(std::size_t from, std::size_t to, store::BlockVisitor& visitor,
+                     unsigned worker) {
+    std::vector<const MemoryStore::Row*> rows;
+    for (std::size_t i = from; i < to; ++i) rows.push_back(&owner_.rows_[i]);
+    TextBlock block(std::move(rows), map_, range_, from);
+    block.set_id({.block = static_cast<std::uint32_t>(from)});
+    if (!range_.overlaps(block.min_time_ns(), block.max_time_ns())) return {};
+    if (!visitor.wants(block.min_time_ns(), block.max_time_ns())) return {};
+    ++owner_.blocks_visited_;
+    return visitor.visit(block, worker);
+  }
+
   MemoryStore& owner_;
   model::TimeRange range_;
   std::vector<std::uint32_t> map_;
