@@ -77,7 +77,7 @@ class ApiFixture : public ::testing::Test {
     auto store = store::Store::open(options);
     ASSERT_TRUE(store.ok()) << store.status().to_string();
     store_ = std::move(*store);
-    engine_ = std::make_unique<Engine>(*store_, clock_, EngineOptions{});
+    engine_ = std::make_unique<Engine>(*store_, clock_, engine_options_);
     ApiDeps deps;
     deps.store = store_.get();
     deps.engine = engine_.get();
@@ -121,6 +121,7 @@ class ApiFixture : public ::testing::Test {
 
   std::string directory_;
   std::uint64_t disk_free_min_ = 0;
+  EngineOptions engine_options_;
   StandingClock clock_;
   std::atomic<bool> never_{false};
   std::shared_ptr<ApiSettings> settings_;
