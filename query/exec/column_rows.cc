@@ -189,6 +189,9 @@ bool ColumnRows::reads_metadata(const store::Block& block) const {
 bool ColumnRows::add_columns(const store::Shape& shape, std::vector<std::size_t>& fields,
                              std::vector<Column>& columns) const {
   for (std::size_t i = 0; i < shape.fields.size(); ++i) {
+    const std::vector<store::PathSegment>& path = shape.fields[i].path;
+    if (std::any_of(path.begin(), path.end(), [](const auto& part) { return part.index >= 0; }))
+      continue;  // what is in arrays makes no labels
     std::optional<std::string> name = plan::json_label_name(shape.fields[i]);
     if (!name || name->empty() || name->starts_with("__")) return false;
     if (!contains(names_, *name) && !contains(names_, *name + std::string(kDuplicateSuffix)))

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 namespace skald::query::plan {
@@ -13,25 +14,30 @@ constexpr std::size_t kStatesMax = 512;
 constexpr std::uint32_t kUnmade = 0xFFFFFFFF;
 
 enum Mode : std::uint32_t {
-  kIdle,       // a match may begin anywhere, and none has
-  kSearching,  // the same, but one may have begun
-  kTrying,     // only where it has begun
+  kSearching,  // a match may begin anywhere
+  kTrying,     // only where the line does
   kMatched,
 };
 
+// Of a transition: no match that may have begun before it goes on.
+constexpr std::uint32_t kAnew = 0x80000000;
+// Of states between two literals; with more, the column between them is read.
+constexpr std::size_t kReachMax = 16;
+
 }  // namespace
 
-// A state is a mode and the steps that wait for a byte, ascending.
+// A state is a mode and the steps that wait for a byte, ascending; those of a match that may begin
+// here go without saying.
 struct LineAutomaton::States {
   struct One {
-    std::uint32_t mode = kIdle;
+    std::uint32_t mode = kSearching;
     std::vector<std::uint32_t> threads;
-    bool idle() const { return mode == kIdle; }
-    bool final() const { return threads.empty() && mode >= kTrying; }
+    bool idle() const { return threads.empty() && mode == kSearching; }
+    bool final() const { return threads.empty() && mode != kSearching; }
   };
   std::vector<One> all;
   std::map<std::vector<std::uint32_t>, Run::State> known;  // threads, and the mode behind them
-  std::vector<std::uint32_t> next;                         // by state and class of bytes
+  std::vector<std::uint32_t> next;                         // by state and class; and kAnew
   std::vector<std::uint32_t> start;                        // threads of a beginning
 };
 
@@ -129,8 +135,9 @@ LineAutomaton::Run::Run(const LineAutomaton& automaton)
   }
   std::fill(seen_.begin(), seen_.end(), false);
   std::sort(start.begin(), start.end());
-  std::vector<std::uint32_t> key = start;
-  key.push_back(program.anchored ? kTrying : kIdle);
+  std::vector<std::uint32_t> key;
+  if (program.anchored) key = start;
+  key.push_back(program.anchored ? kTrying : kSearching);
   intern(std::move(key));
 }
 
@@ -158,13 +165,15 @@ LineAutomaton::Run::State LineAutomaton::Run::intern(std::vector<std::uint32_t> 
   return known->second;
 }
 
-LineAutomaton::Run::State LineAutomaton::Run::make(State from, std::uint8_t byte_class) {
+// The steps that wait behind those of `from` that take the byte, but those already there. True:
+// one of them is a match.
+bool LineAutomaton::Run::advance(const std::vector<std::uint32_t>& from, unsigned byte,
+                                 std::vector<std::uint32_t>& threads) {
   const std::vector<Step>& steps = automaton_.program_.steps;
-  const unsigned byte = automaton_.example_of_[byte_class];
-  std::vector<std::uint32_t> todo, threads;
-  std::uint32_t mode = states_->all[from].mode;
-  for (const std::uint32_t thread : states_->all[from].threads)
+  std::vector<std::uint32_t> todo;
+  for (const std::uint32_t thread : from)
     if (has_byte(steps[thread].bytes, byte)) todo.push_back(steps[thread].next);
+  bool matched = false;
   while (!todo.empty()) {
     const std::uint32_t at = todo.back();
     todo.pop_back();
@@ -173,57 +182,82 @@ LineAutomaton::Run::State LineAutomaton::Run::make(State from, std::uint8_t byte
     const Step& step = steps[at];
     if (step.kind == Step::Kind::kFork) todo.insert(todo.end(), {step.next, step.or_});
     if (step.kind == Step::Kind::kByte) threads.push_back(at);
-    if (step.kind == Step::Kind::kMatch) mode = kMatched;
+    if (step.kind == Step::Kind::kMatch) matched = true;
   }
-  std::fill(seen_.begin(), seen_.end(), false);
-  // Matches that would begin from now on are not the leftmost.
-  if (mode == kMatched && !automaton_.drain_) threads.clear();
-  if (mode == kIdle || mode == kSearching) {
-    mode = threads.empty() ? kIdle : kSearching;
-    threads.insert(threads.end(), states_->start.begin(), states_->start.end());
-  }
-  std::sort(threads.begin(), threads.end());
-  threads.erase(std::unique(threads.begin(), threads.end()), threads.end());
-  threads.push_back(mode);
-  return intern(std::move(threads));
+  return matched;
 }
 
-LineAutomaton::Run::State LineAutomaton::Run::next(State state, std::uint8_t byte_class) {
+std::uint32_t LineAutomaton::Run::make(State from, std::uint8_t byte_class) {
+  const unsigned byte = automaton_.example_of_[byte_class];
+  std::uint32_t mode = states_->all[from].mode;
+  std::vector<std::uint32_t> threads;
+  bool matched = advance(states_->all[from].threads, byte, threads);
+  const bool anew = mode == kSearching && threads.empty() && !matched;
+  // Matches that would begin behind the end of one are not the leftmost.
+  if (mode == kSearching) matched = advance(states_->start, byte, threads) || matched;
+  std::fill(seen_.begin(), seen_.end(), false);
+  if (matched) mode = kMatched;
+  if (mode == kMatched && !automaton_.drain_) threads.clear();
+  std::sort(threads.begin(), threads.end());
+  threads.push_back(mode);
+  return intern(std::move(threads)) | (anew ? kAnew : 0);
+}
+
+std::uint32_t LineAutomaton::Run::next(State state, std::uint8_t byte_class) {
   const std::size_t at = state * automaton_.example_of_.size() + byte_class;
   if (states_->next[at] == kUnmade) {
-    const State made = make(state, byte_class);
+    const std::uint32_t made = make(state, byte_class);
     states_->next[at] = made;
   }
   return states_->next[at];
 }
 
 LineAutomaton::Run::State LineAutomaton::Run::feed(State state, std::string_view bytes,
-                                                   bool& idled) {
-  idled = false;
+                                                   bool& anew) {
   const std::uint8_t* const class_of = automaton_.class_of_.data();
   const std::size_t classes = automaton_.example_of_.size();
   const std::uint32_t* row = states_->next.data() + state * classes;
+  std::uint32_t last = kUnmade, all = 0;
   for (const char c : bytes) {
     const std::uint8_t byte_class = class_of[static_cast<unsigned char>(c)];
-    State to = row[byte_class];
-    if (to == state) continue;
-    if (to == kUnmade) to = next(state, byte_class);
-    if (lost_) return kStart;
-    state = to;
+    std::uint32_t to = row[byte_class];
+    if (to == kUnmade)
+      to = next(state, byte_class);
+    else if (to == last)
+      continue;
+    if (lost_) break;
+    last = to;
+    all |= to;
+    state = to & ~kAnew;
+    if (states_->all[state].final()) break;
     row = states_->next.data() + state * classes;
-    const States::One& now = states_->all[state];
-    if (now.final()) return state;
-    idled = idled || now.idle();
   }
-  idled = idled || idle(state);
-  return state;
+  anew = (all & kAnew) != 0;
+  return lost_ ? kStart : state;
 }
 
-bool LineAutomaton::Run::stays(State state, const ByteBits& bytes) {
+bool LineAutomaton::Run::ignores(State state, const ByteBits& bytes, std::string_view then,
+                                 bool must_begin_anew) {
   if (final(state)) return true;
-  for (unsigned byte = 0; byte < 256; ++byte) {
-    if (!has_byte(bytes, byte)) continue;
-    if (next(state, automaton_.class_of_[byte]) != state || lost_) return false;
+  std::vector<bool> among(automaton_.example_of_.size());
+  for (unsigned byte = 0; byte < 256; ++byte)
+    if (has_byte(bytes, byte)) among[automaton_.class_of_[byte]] = true;
+  // The states that values lead to, from none of which `then` may lead elsewhere.
+  std::vector<State> reached{state};
+  std::optional<State> end;
+  for (std::size_t i = 0; i < reached.size(); ++i) {
+    if (matched(reached[i]) || final(reached[i])) return false;
+    bool anew = false;
+    const State to = feed(reached[i], then, anew);
+    if (lost_ || (end && *end != to) || (must_begin_anew && !anew)) return false;
+    end = to;
+    for (std::size_t c = 0; c < among.size(); ++c) {
+      if (!among[c]) continue;
+      const State by = next(reached[i], static_cast<std::uint8_t>(c)) & ~kAnew;
+      if (lost_) return false;
+      if (std::find(reached.begin(), reached.end(), by) == reached.end()) reached.push_back(by);
+    }
+    if (reached.size() > kReachMax) return false;
   }
   return true;
 }

@@ -75,10 +75,11 @@ class LineAutomaton::Run {
 
   // Too many states: no state that it gave means anything.
   bool lost() const noexcept { return lost_; }
-  // Behind some bytes. `idled`: on the way it was where it had seen nothing of use, as at kStart.
-  State feed(State state, std::string_view bytes, bool& idled);
-  // Whether no byte of these leads elsewhere.
-  bool stays(State state, const ByteBits& bytes);
+  // Behind some bytes. `anew`: among them is one before which nothing was seen that still matters.
+  State feed(State state, std::string_view bytes, bool& anew);
+  // Whether all values of these bytes, the empty one, too, lead to one state once `then` is behind
+  // them; and if it must, always anew within `then`.
+  bool ignores(State state, const ByteBits& bytes, std::string_view then, bool must_begin_anew);
 
   bool idle(State state) const;     // nothing of use was seen so far
   bool matched(State state) const;  // there is a match, whatever follows
@@ -86,8 +87,11 @@ class LineAutomaton::Run {
   bool begun(State state) const;    // the beginning of a pattern was found
 
  private:
-  State next(State state, std::uint8_t byte_class);
-  State make(State from, std::uint8_t byte_class);
+  // States with a mark of the way to them.
+  std::uint32_t next(State state, std::uint8_t byte_class);
+  std::uint32_t make(State from, std::uint8_t byte_class);
+  bool advance(const std::vector<std::uint32_t>& from, unsigned byte,
+               std::vector<std::uint32_t>& threads);
   State intern(std::vector<std::uint32_t> threads);
 
   const LineAutomaton& automaton_;

@@ -38,7 +38,8 @@ class Walk {
     if (literals.empty()) return false;
     for (std::size_t i = 0; i < literals.size() && !all_final() && !given_up(); ++i) {
       fixed(literals[i]);
-      if (i + 1 < literals.size() && !given_up() && !all_final()) SKALD_TRY(field(i));
+      if (i + 1 < literals.size() && !given_up() && !all_final() && !ignores(i, literals[i + 1]))
+        SKALD_TRY(field(i));
     }
     return !given_up();
   }
@@ -63,12 +64,12 @@ class Walk {
   std::uint32_t after(std::uint32_t before, std::string_view piece) {
     if (settled_[before] != PairNumbers::kUnseen) return settled_[before];
     const Group& group = groups_[before];
-    bool idled = false;
+    bool anew = false;
     Group out;
-    out.state = run_.feed(group.state, piece, idled);
+    out.state = run_.feed(group.state, piece, anew);
     if (given_up()) return 0;
     if (!forgets(out.state)) {
-      if (from_start_ || !(idled || run_.idle(group.state))) out.text = group.text;
+      if (from_start_ || !anew) out.text = group.text;
       out.text += piece;
     }
     return number(std::move(out));
@@ -109,12 +110,16 @@ class Walk {
     groups_ = std::move(next_);
   }
 
-  base::Status field(std::size_t field) {
+  // Whether the values of the field make no difference once the literal behind them is read.
+  bool ignores(std::size_t field, std::string_view literal) {
     const ByteBits bytes = block_.field_bytes(field);
-    const bool unmoved = std::all_of(groups_.begin(), groups_.end(), [&](const Group& group) {
-      return run_.final(group.state) || (forgets(group.state) && run_.stays(group.state, bytes));
+    return std::all_of(groups_.begin(), groups_.end(), [&](const Group& group) {
+      if (run_.final(group.state)) return true;
+      return !(texts_ && from_start_) && run_.ignores(group.state, bytes, literal, texts_);
     });
-    if (unmoved || run_.lost()) return {};
+  }
+
+  base::Status field(std::size_t field) {
     store::TextColumn values;
     SKALD_TRY(block_.read_written(field, selection_, values));
     if (values.ids.empty() && values.entries.size() == 1) {

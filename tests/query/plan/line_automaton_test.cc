@@ -13,8 +13,8 @@ using Purpose = LineAutomaton::Purpose;
 
 bool matches(const LineAutomaton& automaton, std::string_view text) {
   LineAutomaton::Run run(automaton);
-  bool idled = false;
-  return run.matched(run.feed(LineAutomaton::Run::kStart, text, idled));
+  bool anew = false;
+  return run.matched(run.feed(LineAutomaton::Run::kStart, text, anew));
 }
 
 // What of a text read in pieces is left to look at, as find_windows() does it. Empty: no match.
@@ -24,12 +24,11 @@ std::string window_of(const LineAutomaton& automaton, const std::vector<std::str
   std::string window;
   for (const std::string& piece : pieces) {
     if (run.final(state)) break;
-    bool idled = run.idle(state);
-    bool on_the_way = false;
-    state = run.feed(state, piece, on_the_way);
-    idled = idled || on_the_way;
-    if (!automaton.reading().from_start && (idled || run.idle(state))) window.clear();
-    if (automaton.reading().from_start || !run.idle(state)) window += piece;
+    bool anew = false;
+    state = run.feed(state, piece, anew);
+    const bool from_start = automaton.reading().from_start;
+    if (!from_start && anew) window.clear();
+    if (from_start || !run.idle(state)) window += piece;
   }
   EXPECT_FALSE(run.lost());
   return run.matched(state) ? window : std::string();
@@ -95,6 +94,49 @@ TEST(LineAutomaton, MatchesWhatRe2MatchesAndSeesTheSameMatchInTheWindow) {
   EXPECT_GT(found, known);
 }
 
+// Of the bytes of "ab1 .".
+std::string random_value(std::mt19937& random) {
+  std::string out;
+  for (std::size_t n = random() % 5; n > 0; --n) out += "ab1 ."[random() % 5];
+  return out;
+}
+
+TEST(LineAutomaton, IgnoresOnlyValuesThatMakeNoDifference) {
+  ByteBits bytes{};
+  for (const char c : std::string_view("ab1 .")) {
+    const auto byte = static_cast<unsigned char>(c);
+    bytes[byte / 64] |= std::uint64_t{1} << (byte % 64);
+  }
+  std::mt19937 random(7);
+  int ignored = 0, begun_anew = 0;
+  for (int i = 0; i < 3000; ++i) {
+    const std::string pattern = random_pattern(random);
+    const re2::RE2 regex("(" + pattern + ")", re2::RE2::Quiet);
+    const auto automaton = LineAutomaton::of_regex(pattern, Purpose::kWindow);
+    if (!regex.ok() || automaton == nullptr) continue;
+    const std::string before = random_text(random), then = random_text(random);
+    LineAutomaton::Run run(*automaton);
+    bool anew = false;
+    const auto state = run.feed(LineAutomaton::Run::kStart, before, anew);
+    if (run.matched(state) || !run.ignores(state, bytes, then, false)) continue;
+    ++ignored;
+    const bool from_then_on = run.ignores(state, bytes, then, true);
+    begun_anew += from_then_on ? 1 : 0;
+    for (int k = 0; k < 8; ++k) {
+      const std::string value = random_value(random), rest = then + random_text(random);
+      std::string whole, part;
+      const bool expected = re2::RE2::PartialMatch(before + value + rest, regex, &whole);
+      EXPECT_EQ(re2::RE2::PartialMatch(before + rest, regex), expected)
+          << pattern << " in " << before << "<" << value << ">" << rest;
+      if (!from_then_on || pattern.starts_with("^")) continue;
+      EXPECT_EQ(re2::RE2::PartialMatch(rest, regex, &part), expected) << pattern << " in " << rest;
+      EXPECT_EQ(part, whole) << pattern << " in " << before << "<" << value << ">" << rest;
+    }
+  }
+  EXPECT_GT(ignored, 100);
+  EXPECT_GT(begun_anew, 50);
+}
+
 TEST(LineAutomaton, IsNotMadeOfWhatItDoesNotKnow) {
   for (const char* pattern : {"a$", "\\bx", "a*", "", "(?m)a", "[\u00e9]", "(?i)\u00e9", "(?i)[k]",
                               "(?i)\\w", "\\pL", "\\x61", "\\Qa\\E", "^a|b", "a{1000}", "x^"})
@@ -117,8 +159,8 @@ TEST(LineAutomaton, OfAPatternKnowsWhichLinesThatDoNotFitAreStillReadInPart) {
     const auto automaton = LineAutomaton::of_pattern(*pattern);
     EXPECT_NE(automaton, nullptr);
     LineAutomaton::Run run(*automaton);
-    bool idled = false;
-    const auto state = run.feed(LineAutomaton::Run::kStart, line, idled);
+    bool anew = false;
+    const auto state = run.feed(LineAutomaton::Run::kStart, line, anew);
     return std::string(run.matched(state) ? "whole" : run.begun(state) ? "begun" : "none");
   };
   EXPECT_EQ(begun("<_>ab<x>cd<_>", "..ab..cd.."), "whole");
