@@ -333,26 +333,32 @@ void add_dicts(FunctionTable& t) {
 }
 
 void add_regexes(FunctionTable& t) {
-  const auto compiled = [](const Call& c) { return must_compile_regex(text_arg(c, 0)); };
+  const auto compiled = [](const Call& c) { return must_compile_regex(text_arg(c, 0), c.work); };
   for (const char* name : {"regexMatch", "mustRegexMatch"}) {
     t[name] = {{P::kString, P::kString}, false, [name](const Call& c) -> Result<Value> {
-                 auto regex = compile_regex(text_arg(c, 0));
+                 auto regex = compile_regex(text_arg(c, 0), c.work);
                  if (!regex.ok() && name[0] == 'm') return std::move(regex).status();
-                 return Value(regex.ok() && regex_contains(**regex, text_arg(c, 1)));
+                 if (!regex.ok()) return Value(false);
+                 SKALD_TRY_ASSIGN(const bool found,
+                                  regex_contains(**regex, text_arg(c, 1), c.work));
+                 return Value(found);
                }};
   }
-  t["regexFind"] = {{P::kString, P::kString}, false, [compiled](const Call& c) -> Result<Value> {
-                      SKALD_TRY_ASSIGN(const RegexPtr regex, compiled(c));
-                      const auto found = regex_find_all(*regex, text_arg(c, 1), 1);
-                      if (found.empty()) return Value("");
-                      return Value(std::string(
-                          text_arg(c, 1).substr(found[0].first, found[0].second - found[0].first)));
-                    }};
+  t["regexFind"] = {
+      {P::kString, P::kString}, false, [compiled](const Call& c) -> Result<Value> {
+        SKALD_TRY_ASSIGN(const RegexPtr regex, compiled(c));
+        SKALD_TRY_ASSIGN(const TextSpans found, regex_find_all(*regex, text_arg(c, 1), 1, c.work));
+        if (found.empty()) return Value("");
+        return Value(
+            std::string(text_arg(c, 1).substr(found[0].first, found[0].second - found[0].first)));
+      }};
   t["regexFindAll"] = {
       {P::kString, P::kString, P::kInt}, false, [compiled](const Call& c) -> Result<Value> {
         SKALD_TRY_ASSIGN(const RegexPtr regex, compiled(c));
+        SKALD_TRY_ASSIGN(const TextSpans found,
+                         regex_find_all(*regex, text_arg(c, 1), c.args[2].as_int(), c.work));
         std::vector<std::string_view> parts;
-        for (const auto& [from, to] : regex_find_all(*regex, text_arg(c, 1), c.args[2].as_int()))
+        for (const auto& [from, to] : found)
           parts.push_back(text_arg(c, 1).substr(from, to - from));
         return strings_value(parts);
       }};
@@ -365,7 +371,8 @@ void add_regexes(FunctionTable& t) {
         std::size_t begin = 0, end = 0;
         if (limit == 0) return strings_value(parts);
         if (!text_arg(c, 0).empty() && text.empty()) return strings_value({""});
-        for (const auto& [from, to] : regex_find_all(*regex, text, limit)) {
+        SKALD_TRY_ASSIGN(const TextSpans found, regex_find_all(*regex, text, limit, c.work));
+        for (const auto& [from, to] : found) {
           if (limit > 0 && static_cast<std::int64_t>(parts.size()) == limit - 1) break;
           end = from;
           if (to != 0) parts.push_back(text.substr(begin, end - begin));
@@ -632,9 +639,9 @@ FunctionTable make_table() {
   for (const bool literal : {false, true}) {
     t[literal ? "regexReplaceAllLiteral" : "regexReplaceAll"] = {
         {P::kString, P::kString, P::kString}, false, [literal](const Call& c) -> Result<Value> {
-          SKALD_TRY_ASSIGN(const RegexPtr regex, must_compile_regex(text_arg(c, 0)));
-          SKALD_TRY_ASSIGN(std::string text,
-                           regex_replace_all(*regex, text_arg(c, 1), text_arg(c, 2), literal));
+          SKALD_TRY_ASSIGN(const RegexPtr regex, must_compile_regex(text_arg(c, 0), c.work));
+          SKALD_TRY_ASSIGN(std::string text, regex_replace_all(*regex, text_arg(c, 1),
+                                                               text_arg(c, 2), literal, c.work));
           return Value(std::move(text));
         }};
   }

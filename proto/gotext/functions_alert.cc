@@ -271,14 +271,16 @@ void add_text(FunctionTable& t) {
   t["tableLink"] = string_function(
       [](std::string_view s) { return "/graph?g0.expr=" + query_escape(s) + "&g0.tab=1"; });
   t["match"] = {{P::kString, P::kString}, false, [](const Call& c) -> Result<Value> {
-                  SKALD_TRY_ASSIGN(const RegexPtr regex, compile_regex(text_arg(c, 0)));
-                  return Value(regex_contains(*regex, text_arg(c, 1)));
+                  SKALD_TRY_ASSIGN(const RegexPtr regex, compile_regex(text_arg(c, 0), c.work));
+                  SKALD_TRY_ASSIGN(const bool found,
+                                   regex_contains(*regex, text_arg(c, 1), c.work));
+                  return Value(found);
                 }};
   t["reReplaceAll"] = {
       {P::kString, P::kString, P::kString}, false, [](const Call& c) -> Result<Value> {
-        SKALD_TRY_ASSIGN(const RegexPtr regex, must_compile_regex(text_arg(c, 0)));
+        SKALD_TRY_ASSIGN(const RegexPtr regex, must_compile_regex(text_arg(c, 0), c.work));
         SKALD_TRY_ASSIGN(std::string text,
-                         regex_replace_all(*regex, text_arg(c, 2), text_arg(c, 1), false));
+                         regex_replace_all(*regex, text_arg(c, 2), text_arg(c, 1), false, c.work));
         return Value(std::move(text));
       }};
 }

@@ -62,8 +62,9 @@ Result<Value> align(const Call& c, bool left) {
 }
 
 Result<Value> count(const Call& c) {
-  SKALD_TRY_ASSIGN(const RegexPtr regex, compile_regex(text_arg(c, 0)));
-  return Value::integer(static_cast<std::int64_t>(regex_count(*regex, text_arg(c, 1))));
+  SKALD_TRY_ASSIGN(const RegexPtr regex, compile_regex(text_arg(c, 0), c.work));
+  SKALD_TRY_ASSIGN(const std::size_t matches, regex_count(*regex, text_arg(c, 1), c.work));
+  return Value::integer(static_cast<std::int64_t>(matches));
 }
 
 // What is wrong is given back as text.
@@ -115,7 +116,6 @@ FunctionTable make_table() {
   t["now"] = {{}, false, [](const Call& c) -> Result<Value> { return now_of(c); }};
   t["date"] = date_of_query(t["date"]);
   t["count"] = {{P::kString, P::kString}, false, count};
-  t["count"].steps = kRegexSteps;
   t["urldecode"] = {{P::kString}, false, url_decode};
   t["urlencode"] = string_function(query_escape);
   t["bytes"] = {{P::kString}, false, convert_bytes};

@@ -265,7 +265,7 @@ void add_strings(FunctionTable& t) {
   t["trunc"] = {{P::kInt, P::kString}, false, trunc};
   t["substr"] = {{P::kInt, P::kInt, P::kString}, false, substr};
   t["contains"] = string2_function([](std::string_view part, std::string_view s) {
-    return s.find(part) != std::string_view::npos;
+    return find(s, part) != std::string_view::npos;
   });
   t["hasPrefix"] = string2_function(
       [](std::string_view part, std::string_view s) { return s.starts_with(part); });
@@ -419,6 +419,8 @@ Result<double> decimal_fold(DecimalOp op, std::span<const Value> values, bool fr
         break;
       }
     }
+    if (BN_num_bits(out.mantissa.get()) > kDecimalBitsMax)
+      return base::resource_exhausted("decimal number has too many digits");
   }
   return DecimalMath::to_double(out);
 }
@@ -473,13 +475,12 @@ void add_deprecated_strings(FunctionTable& t) {
     return string_of(s.ends_with(end) ? s.substr(0, s.size() - end.size()) : s);
   });
   for (const bool literal : {false, true}) {
-    Function& function = t[literal ? "regexReplaceAllLiteral" : "regexReplaceAll"];
-    function = {
+    t[literal ? "regexReplaceAllLiteral" : "regexReplaceAll"] = {
         {P::kString, P::kString, P::kString}, false, [literal](const Call& c) -> Result<Value> {
-          SKALD_TRY_ASSIGN(const RegexPtr regex, compile_regex(text_arg(c, 0)));
-          return as_value(regex_replace_all(*regex, text_arg(c, 1), text_arg(c, 2), literal));
+          SKALD_TRY_ASSIGN(const RegexPtr regex, compile_regex(text_arg(c, 0), c.work));
+          return as_value(
+              regex_replace_all(*regex, text_arg(c, 1), text_arg(c, 2), literal, c.work));
         }};
-    function.steps = kRegexSteps;
   }
 }
 

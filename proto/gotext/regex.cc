@@ -123,9 +123,26 @@ void expand(std::string& out, std::string_view to, const re2::RE2& regex,
   }
 }
 
+std::uint64_t visits_per_byte(const re2::RE2& regex, int groups) {
+  return static_cast<std::uint64_t>(regex.ProgramSize()) * static_cast<std::uint64_t>(groups);
+}
+
+// Before the first search of a text. `groups`: that the search tells, with the whole match.
+base::Status start_search(const re2::RE2& regex, std::string_view text, int groups, Work& work) {
+  const std::uint64_t visits = text.size() * visits_per_byte(regex, std::max(groups, 1));
+  if (visits > kRegexVisitsMax)
+    return base::resource_exhausted(
+        "a regular expression of " + std::to_string(regex.ProgramSize()) +
+        " instructions is too large for a text of " + std::to_string(text.size()) + " bytes");
+  return work.spend(1 + visits / kRegexVisitsPerStep);
+}
+
 // Calls visit(groups) for each match that Go's All functions see.
 template <typename F>
-void for_each_match(const re2::RE2& regex, std::string_view text, int group_count, F&& visit) {
+base::Status for_each_match(const re2::RE2& regex, std::string_view text, int group_count,
+                            Work& work, F&& visit) {
+  SKALD_TRY(start_search(regex, text, group_count, work));
+  const std::uint64_t visits = visits_per_byte(regex, group_count);
   std::vector<re2::StringPiece> groups(static_cast<std::size_t>(group_count));
   const re2::StringPiece input(text.data(), text.size());
   std::size_t at = 0;
@@ -138,17 +155,24 @@ void for_each_match(const re2::RE2& regex, std::string_view text, int group_coun
     bool go_on = true;
     if (accept) go_on = visit(groups);
     last_end = end;
-    if (!go_on) return;
+    if (!go_on) return {};
     if (end > at)
       at = end;
     else if (at < text.size())
       at += base::decode_rune(text.substr(at)).width;
     else
-      return;
+      return {};
+    // The next search may have to look at all the rest before it knows where a match ends.
+    const std::uint64_t rest = text.size() - std::min(at, text.size());
+    SKALD_TRY(work.spend(1 + rest * (1 + visits / kRegexVisitsPerStep) / kRegexVisitsPerStep));
   }
+  return {};
 }
 
 base::Result<RegexPtr> compile(const std::string& pattern) {
+  if (pattern.size() > kRegexTextMax)
+    return base::invalid_argument("regular expression of " + std::to_string(pattern.size()) +
+                                  " bytes is over the limit of " + std::to_string(kRegexTextMax));
   re2::RE2::Options options;
   options.set_log_errors(false);
   options.set_max_mem(kRegexMemoryMax);
@@ -164,17 +188,18 @@ base::Result<RegexPtr> compile(const std::string& pattern) {
 
 }  // namespace
 
-base::Result<RegexPtr> compile_regex(std::string_view pattern) {
+base::Result<RegexPtr> compile_regex(std::string_view pattern, Work& work) {
   const std::string key(pattern);
   if (auto known = cache().find(key)) return *std::move(known);
+  SKALD_TRY(work.spend(kStepsPerCheck));  // how long it takes is not known beforehand
   base::Result<RegexPtr> regex = compile(key);
   cache().insert(key, regex);
   return regex;
 }
 
-base::Result<RegexPtr> must_compile_regex(std::string_view pattern) {
-  auto regex = compile_regex(pattern);
-  if (regex.ok()) return regex;
+base::Result<RegexPtr> must_compile_regex(std::string_view pattern, Work& work) {
+  auto regex = compile_regex(pattern, work);
+  if (regex.ok() || regex.status().code() != base::Code::kInvalidArgument) return regex;
   const std::string shown =
       can_backquote(pattern) ? "`" + std::string(pattern) + "`" : quote(pattern);
   return base::invalid_argument("regexp: Compile(" + shown +
@@ -182,23 +207,24 @@ base::Result<RegexPtr> must_compile_regex(std::string_view pattern) {
 }
 
 base::Result<std::string> regex_replace_all(const re2::RE2& regex, std::string_view text,
-                                            std::string_view to, bool literal) {
+                                            std::string_view to, bool literal, Work& work) {
   std::string out;
   std::size_t copied = 0;
   bool too_long = false;
   if (text.data() == nullptr) text = "";
   const int groups = literal ? 1 : 1 + regex.NumberOfCapturingGroups();
-  for_each_match(regex, text, groups, [&](const std::vector<re2::StringPiece>& found) {
-    const auto start = static_cast<std::size_t>(found[0].data() - text.data());
-    out += text.substr(copied, start - copied);
-    if (literal)
-      out += to;
-    else
-      expand(out, to, regex, found);
-    copied = start + found[0].size();
-    too_long = out.size() > kFunctionOutputMax;
-    return !too_long;
-  });
+  SKALD_TRY(
+      for_each_match(regex, text, groups, work, [&](const std::vector<re2::StringPiece>& found) {
+        const auto start = static_cast<std::size_t>(found[0].data() - text.data());
+        out += text.substr(copied, start - copied);
+        if (literal)
+          out += to;
+        else
+          expand(out, to, regex, found);
+        copied = start + found[0].size();
+        too_long = out.size() > kFunctionOutputMax;
+        return !too_long;
+      }));
   if (too_long)
     return base::resource_exhausted("regexp replacement is longer than " +
                                     std::to_string(kFunctionOutputMax) + " bytes");
@@ -206,31 +232,31 @@ base::Result<std::string> regex_replace_all(const re2::RE2& regex, std::string_v
   return out;
 }
 
-std::vector<std::pair<std::size_t, std::size_t>> regex_find_all(const re2::RE2& regex,
-                                                                std::string_view text,
-                                                                std::int64_t count) {
-  std::vector<std::pair<std::size_t, std::size_t>> out;
+base::Result<TextSpans> regex_find_all(const re2::RE2& regex, std::string_view text,
+                                       std::int64_t count, Work& work) {
+  TextSpans out;
   if (count == 0) return out;
   if (text.data() == nullptr) text = "";
-  for_each_match(regex, text, 1, [&](const std::vector<re2::StringPiece>& found) {
+  SKALD_TRY(for_each_match(regex, text, 1, work, [&](const std::vector<re2::StringPiece>& found) {
     const auto start = static_cast<std::size_t>(found[0].data() - text.data());
     out.emplace_back(start, start + found[0].size());
     return count < 0 || static_cast<std::int64_t>(out.size()) < count;
-  });
+  }));
   return out;
 }
 
-std::size_t regex_count(const re2::RE2& regex, std::string_view text) {
+base::Result<std::size_t> regex_count(const re2::RE2& regex, std::string_view text, Work& work) {
   std::size_t out = 0;
   if (text.data() == nullptr) text = "";
-  for_each_match(regex, text, 1, [&](const std::vector<re2::StringPiece>&) {
+  SKALD_TRY(for_each_match(regex, text, 1, work, [&](const std::vector<re2::StringPiece>&) {
     ++out;
     return true;
-  });
+  }));
   return out;
 }
 
-bool regex_contains(const re2::RE2& regex, std::string_view text) {
+base::Result<bool> regex_contains(const re2::RE2& regex, std::string_view text, Work& work) {
+  SKALD_TRY(start_search(regex, text, 0, work));
   return regex.Match(re2::StringPiece(text.data(), text.size()), 0, text.size(),
                      re2::RE2::UNANCHORED, nullptr, 0);
 }

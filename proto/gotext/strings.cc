@@ -1,6 +1,8 @@
 #include "proto/gotext/strings.h"
 
 #include <algorithm>
+#include <bitset>
+#include <cstring>
 
 #include "proto/base/text_code.h"
 #include "proto/base/utf8.h"
@@ -29,13 +31,37 @@ std::string map_runes(std::string_view text, F&& mapping) {
   return out;
 }
 
-bool in_cutset(char32_t rune, std::string_view cutset) {
-  while (!cutset.empty()) {
-    const base::Rune candidate = base::decode_rune(cutset);
-    if (candidate.value == rune) return true;
-    cutset.remove_prefix(candidate.width);
+// The runes of a cutset, which may be as long as the text that it trims.
+class RuneSet {
+ public:
+  explicit RuneSet(std::string_view runes) {
+    while (!runes.empty()) {
+      const base::Rune rune = base::decode_rune(runes);
+      if (rune.value < ascii_.size())
+        ascii_.set(rune.value);
+      else
+        others_.push_back(rune.value);
+      runes.remove_prefix(rune.width);
+    }
+    std::sort(others_.begin(), others_.end());
   }
-  return false;
+  bool contains(char32_t rune) const {
+    if (rune < ascii_.size()) return ascii_.test(rune);
+    return std::binary_search(others_.begin(), others_.end(), rune);
+  }
+
+ private:
+  std::bitset<0x80> ascii_;
+  std::vector<char32_t> others_;
+};
+
+std::string_view trim_left(std::string_view text, const RuneSet& cutset) {
+  while (!text.empty()) {
+    const base::Rune rune = base::decode_rune(text);
+    if (!cutset.contains(rune.value)) break;
+    text.remove_prefix(rune.width);
+  }
+  return text;
 }
 
 // The last rune's width; an invalid byte is one rune.
@@ -45,6 +71,15 @@ base::Rune last_rune(std::string_view text) {
     if (rune.valid && rune.width == width) return rune;
   }
   return {base::kReplacementRune, 1, false};
+}
+
+std::string_view trim_right(std::string_view text, const RuneSet& cutset) {
+  while (!text.empty()) {
+    const base::Rune rune = last_rune(text);
+    if (!cutset.contains(rune.value)) break;
+    text.remove_suffix(rune.width);
+  }
+  return text;
 }
 
 bool is_separator(char32_t rune) {
@@ -177,25 +212,16 @@ std::string title_words(std::string_view text) {
 }
 
 std::string_view trim_left(std::string_view text, std::string_view cutset) {
-  while (!text.empty()) {
-    const base::Rune rune = base::decode_rune(text);
-    if (!in_cutset(rune.value, cutset)) break;
-    text.remove_prefix(rune.width);
-  }
-  return text;
+  return trim_left(text, RuneSet(cutset));
 }
 
 std::string_view trim_right(std::string_view text, std::string_view cutset) {
-  while (!text.empty()) {
-    const base::Rune rune = last_rune(text);
-    if (!in_cutset(rune.value, cutset)) break;
-    text.remove_suffix(rune.width);
-  }
-  return text;
+  return trim_right(text, RuneSet(cutset));
 }
 
 std::string_view trim(std::string_view text, std::string_view cutset) {
-  return trim_right(trim_left(text, cutset), cutset);
+  const RuneSet set(cutset);
+  return trim_right(trim_left(text, set), set);
 }
 
 std::string_view trim_space(std::string_view text) noexcept {
@@ -226,7 +252,7 @@ base::Result<std::string> replace(std::string_view text, std::string_view from, 
         found = at + base::decode_rune(text.substr(at)).width;
       }
     } else {
-      found = text.find(from, at);
+      found = find(text, from, at);
       if (found == std::string_view::npos) break;
     }
     first = false;
@@ -249,6 +275,13 @@ base::Result<std::string> repeat(std::string_view text, std::int64_t count) {
   return out;
 }
 
+std::size_t find(std::string_view text, std::string_view part, std::size_t from) noexcept {
+  if (from > text.size()) return std::string_view::npos;
+  const void* at = memmem(text.data() + from, text.size() - from, part.data(), part.size());
+  if (at == nullptr) return std::string_view::npos;
+  return static_cast<std::size_t>(static_cast<const char*>(at) - text.data());
+}
+
 std::vector<std::string_view> split(std::string_view text, std::string_view separator,
                                     std::int64_t count) {
   std::vector<std::string_view> out;
@@ -262,7 +295,7 @@ std::vector<std::string_view> split(std::string_view text, std::string_view sepa
       text.remove_prefix(width);
       continue;
     }
-    const auto found = text.find(separator);
+    const auto found = find(text, separator);
     if (found == std::string_view::npos) break;
     out.push_back(text.substr(0, found));
     text.remove_prefix(found + separator.size());

@@ -20,6 +20,8 @@ std::string_view trim_right(std::string_view text, std::string_view cutset);
 base::Result<std::string> replace(std::string_view text, std::string_view from, std::string_view to,
                                   std::int64_t count);
 base::Result<std::string> repeat(std::string_view text, std::int64_t count);
+// strings.Index in linear time; npos: none.
+std::size_t find(std::string_view text, std::string_view part, std::size_t from = 0) noexcept;
 std::vector<std::string_view> split(std::string_view text, std::string_view separator,
                                     std::int64_t count = -1);  // strings.SplitN
 std::vector<char32_t> runes(std::string_view text);

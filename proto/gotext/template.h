@@ -5,7 +5,7 @@
 // range / break / continue / define / block / template / end, comments, trim markers, all
 // literals, and the builtin functions. Error texts are Go's, since users and clients
 // see them: `template: line:1:2: executing "line" at <.x>: error calling f: ...`.
-// Differences: nesting, steps and output size have limits (limits.h).
+// Differences: nesting, size, steps, memory and output have limits (limits.h).
 
 #include <cstdint>
 #include <functional>
@@ -42,9 +42,18 @@ struct Param {
   std::string_view type_name;  // a literal; kList and kObject only
 };
 
+// Work as it is done, in steps (kStepsPerCheck).
+class Work {
+ public:
+  virtual ~Work() = default;
+  // Before what takes so long. Not OK: enough; whoever works ends with it.
+  virtual base::Status spend(std::uint64_t steps) = 0;
+};
+
 struct Call {
   std::span<const Value> args;
   const void* context;  // ExecOptions::context
+  Work& work;           // what the size of text arguments does not tell
 };
 
 struct Function {
@@ -57,8 +66,6 @@ struct Function {
   // What it takes per byte of its text arguments beside a text that it returns: at work, or for the
   // parts of a list or object that it returns.
   std::uint32_t memory_per_byte = 0;
-  // Steps of work (kStepsPerCheck) of each call beside those of its text arguments.
-  std::uint64_t steps = 0;
 };
 // Outlives every template parsed with it. An entry replaces the builtin of that name.
 using FunctionTable = std::map<std::string, Function, std::less<>>;
@@ -102,6 +109,7 @@ class Template {
   // Every field name that occurs anywhere (also in defined templates); sorted, unique.
   std::vector<std::string> field_names() const;
   bool calls(std::string_view function) const;  // whether a function of that name is called
+  std::size_t nodes() const;  // of its tree: what it takes in memory, some 400 bytes each
 
   struct Program;
 

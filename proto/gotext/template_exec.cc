@@ -4,6 +4,7 @@
 #include "proto/gotext/format.h"
 #include "proto/gotext/limits.h"
 #include "proto/gotext/quote.h"
+#include "proto/gotext/template_meter.h"
 #include "proto/gotext/template_tree.h"
 
 namespace skald::gotext {
@@ -60,13 +61,8 @@ class Executor {
         options_(options),
         out_(out),
         out_max_(out.size() + (options.output_max ? options.output_max : kTemplateOutputMax)),
-        steps_left_(options.steps_max ? options.steps_max : kTemplateStepsMax),
+        meter_(program.name, program.text.size(), options),
         tree_name_(program.name) {}
-  ~Executor() {
-    if (taken_ > 0) options_.host->give_back(taken_);
-  }
-  Executor(const Executor&) = delete;
-  Executor& operator=(const Executor&) = delete;
 
   base::Status run(const Value& data) {
     const auto root = program_.trees.find(program_.name);
@@ -97,52 +93,13 @@ class Executor {
     return false;
   }
 
-  bool step(std::uint64_t count = 1) {
-    if (steps_left_ < count) {
-      steps_left_ = 0;
-      if (status_.ok())
-        status_ = base::resource_exhausted("template: " + program_.name +
-                                           ": too many steps; a loop of the template is too long");
-      return false;
-    }
-    steps_left_ -= count;
-    return work(count);
-  }
-
-  // What takes the time of so many steps.
-  bool work(std::uint64_t steps) {
-    if (steps < until_check_) {
-      until_check_ -= steps;
-      return true;
-    }
-    until_check_ = kStepsPerCheck;
-    if (options_.host == nullptr) return true;
-    base::Status status = options_.host->check();
+  // Of a limit or the host, which say it all.
+  bool within(base::Status status) {
     if (status.ok()) return true;
     status_ = std::move(status);
     return false;
   }
-
-  bool take(std::uint64_t bytes) {
-    if (options_.host == nullptr) return true;
-    untold_ += bytes;
-    if (untold_ < kMemoryPerAsk) return true;
-    if (!options_.host->take(untold_)) {
-      if (status_.ok())
-        status_ = base::resource_exhausted("template: " + program_.name + ": out of memory");
-      return false;
-    }
-    taken_ += std::exchange(untold_, 0);
-    return true;
-  }
-  void give_back(std::uint64_t bytes) {
-    if (options_.host == nullptr) return;
-    const std::uint64_t told = bytes - std::min(bytes, untold_);
-    untold_ -= bytes - told;
-    if (told == 0) return;
-    options_.host->give_back(told);
-    taken_ -= told;
-  }
+  bool step(std::uint64_t count = 1) { return within(meter_.step(count)); }
 
   bool write(std::string_view text) {
     if (text.size() > out_max_ - std::min(out_.size(), out_max_)) {
@@ -513,23 +470,21 @@ class Executor {
     }
     std::uint64_t texts = 0;
     for (const Value& value : values) texts += value.as_string().size();
-    if (!work(function.steps + texts / kBytesPerStep)) return false;
+    if (!within(meter_.spend(texts / kBytesPerStep))) return false;
     const std::uint64_t memory = texts * function.memory_per_byte;
-    if (memory > 0 && !take(memory)) return false;
-    auto result = function.body({values, options_.context});
+    if (memory > 0 && !within(meter_.take(memory))) return false;
+    auto result = function.body({values, options_.context, meter_});
     if (!result.ok()) {
       at(node);
-      if (result.status().code() == base::Code::kResourceExhausted) {
-        status_ = std::move(result).status();
-        return false;
-      }
+      if (result.status().code() != base::Code::kInvalidArgument)
+        return within(std::move(result).status());
       return fail("error calling " + name + ": " + std::string(result.status().message()));
     }
     out = std::move(result).value();
     if (memory > 0 && !out.is(Value::Kind::kList) && !out.is(Value::Kind::kObject))
-      give_back(memory);
+      meter_.give_back(memory);
     const std::size_t size = out.as_string().size();
-    return size == 0 || (step(size / kBytesPerStep) && take(size));
+    return size == 0 || (step(size / kBytesPerStep) && within(meter_.take(size)));
   }
 
   bool short_circuit(const Value& dot, bool stop_at, const NodeList& args, const Value* final,
@@ -631,9 +586,7 @@ class Executor {
   const ExecOptions& options_;
   std::string& out_;
   const std::size_t out_max_;
-  std::uint64_t steps_left_;
-  std::uint64_t until_check_ = kStepsPerCheck;
-  std::uint64_t taken_ = 0, untold_ = 0;  // of the host's memory, and what it was not asked for yet
+  Meter meter_;
   std::string_view tree_name_;
   std::vector<std::pair<std::string_view, Value>> variables_;
   const Node* node_ = nullptr;
@@ -694,6 +647,11 @@ std::vector<std::string> Template::field_names() const {
           names.insert(n.idents.begin() + (variable ? 1 : 0), n.idents.end());
       });
   return {names.begin(), names.end()};
+}
+
+std::size_t Template::nodes() const {
+  CHECK(program_ != nullptr);
+  return program_->nodes;
 }
 
 bool Template::calls(std::string_view function) const {

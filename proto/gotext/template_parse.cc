@@ -13,14 +13,6 @@
 namespace skald::gotext {
 namespace {
 
-NodePtr make_node(NodeKind kind, std::uint32_t pos, std::string_view text = {}) {
-  auto node = std::make_unique<Node>();
-  node->kind = kind;
-  node->pos = pos;
-  node->text = text;
-  return node;
-}
-
 bool is_blank_text(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
                      [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); });
@@ -98,6 +90,16 @@ class Parser {
     if (failed()) return;
     error_ = "template: " + program_.name + ":" + std::to_string(tokens_[0].line) + ": ";
     error_ += message;
+  }
+
+  NodePtr make_node(NodeKind kind, std::uint32_t pos, std::string_view text = {}) {
+    if (++program_.nodes > kTemplateNodesMax)
+      fail("template has more than " + std::to_string(kTemplateNodesMax) + " parts");
+    auto node = std::make_unique<Node>();
+    node->kind = kind;
+    node->pos = pos;
+    node->text = text;
+    return node;
   }
 
   Token next() {

@@ -78,6 +78,7 @@ struct Template::Program {
   std::string text;  // positions refer to it
   std::map<std::string, NodeList, std::less<>> trees;
   MissingKey missing_key = MissingKey::kDefault;
+  std::size_t nodes = 0;
 };
 
 base::Status parse_template(Template::Program& program, const FunctionTable& functions);

@@ -213,8 +213,8 @@ TEST_F(Budget, WhatTemplatesHoldWhileTheyRun) {
   for (int i = 0; i < 20; ++i)
     variables += "{{ $v" + std::to_string(i) + R"( := repeat 4000000 "x" }})";
   expect_refused(counted(variables));
-  expect_refused(counted(R"({{ $v := fromJson (printf "[%s1]" (repeat 1000000 "1,")) }})"));
-  expect_refused(counted(R"({{ $v := repeat 7000000 "x" }}{{ $w := alignLeft 7 $v }})"));
+  expect_refused(counted(R"({{ $v := fromJson (printf "[%s1]" (repeat 150000 "1,")) }})"));
+  expect_refused(counted(R"({{ $v := repeat 3900000 "x" }}{{ $w := alignLeft 7 $v }})"));
 }
 
 TEST_F(Budget, LabelsOfALine) {
