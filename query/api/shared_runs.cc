@@ -75,9 +75,10 @@ std::shared_ptr<const QueryResult> SharedRuns::held(QueryResult result) const {
   answers_bytes_->fetch_add(result.memory_bytes);
   const auto let_go = [all = answers_bytes_](const QueryResult* answer) {
     const std::uint64_t bytes = answer->memory_bytes;
+    const bool large = bytes > kLargeBytes || std::holds_alternative<LogPiecesPtr>(answer->data);
     delete answer;
     all->fetch_sub(bytes);
-    if (bytes > kLargeBytes) ::malloc_trim(0);
+    if (large) ::malloc_trim(0);
   };
   return {new QueryResult(std::move(result)), let_go};
 }
