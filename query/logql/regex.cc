@@ -264,10 +264,26 @@ class Parser {
     return true;
   }
 
+  // Whether the brace ahead is one of {2}, {2,} or {2,3}; any other is text.
+  bool at_counted_repeat() const {
+    std::size_t i = at_ + 1;
+    const auto digits = [&] {
+      const std::size_t from = i;
+      while (i < text_.size() && text_[i] >= '0' && text_[i] <= '9') ++i;
+      return i > from;
+    };
+    if (!digits()) return false;
+    if (i < text_.size() && text_[i] == ',') {
+      ++i;
+      digits();
+    }
+    return i < text_.size() && text_[i] == '}';
+  }
+
   bool repetition(Node& item) {
     if (at_ >= text_.size()) return true;
     const char c = text_[at_];
-    if (c == '{') return false;  // a repeat, or a literal brace: rare, so run the expression
+    if (c == '{') return !at_counted_repeat();
     if (c != '*' && c != '+' && c != '?') return true;
     if (item.op != Node::Op::kAny || c == '?') return false;
     item.op = c == '*' ? Node::Op::kAnyStar : Node::Op::kAnyPlus;
@@ -300,8 +316,10 @@ class Parser {
       case '$':
       case '*':
       case '+':
-      case '?':
-      case '{': return false;
+      case '?': return false;
+      case '{':
+        if (at_counted_repeat()) return false;
+        break;
       default: break;
     }
     const base::Rune rune = base::decode_rune(text_.substr(at_));

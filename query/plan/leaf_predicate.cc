@@ -50,15 +50,21 @@ Leaf::Leaf(const LabelFilter& filter) : filter_(filter) {
   }
   if (filter.kind != LabelFilter::Kind::kString) return;
   const model::Matcher::Op op = filter.matcher->op();
-  if (op == model::Matcher::Op::kRegex || op == model::Matcher::Op::kNotRegex)
-    tests_ = logql::simplify_regex(filter.matcher->value(), true);
+  if (op != model::Matcher::Op::kRegex && op != model::Matcher::Op::kNotRegex) return;
+  tests_ = logql::simplify_regex(filter.matcher->value(), true);
+  if (tests_) return;
+  // The parser has compiled it without the anchors, which may be over the limit of memory.
+  if (auto regex = logql::compile_regex(filter.matcher->value(), true); regex.ok())
+    regex_ = std::move(*regex);
 }
 
 bool Leaf::matches_text(std::string_view value) const {
+  const bool matches = filter_.matcher->op() == model::Matcher::Op::kRegex;
+  if (regex_) return logql::finds(*regex_, value) == matches;
   if (!tests_) return filter_.matcher->matches(value);
   const bool any = std::any_of(tests_->begin(), tests_->end(),
                                [&](const logql::TextTest& test) { return test.matches(value); });
-  return any == (filter_.matcher->op() == model::Matcher::Op::kRegex);
+  return any == matches;
 }
 
 Verdict Leaf::judge(std::string_view value) const {

@@ -35,7 +35,8 @@ class Leaf {
 
   const logql::LabelFilter& filter_;
   std::optional<std::vector<logql::TextTest>> tests_;  // instead of the regular expression
-  std::optional<IpPattern> ip_;                        // of kIp
+  std::shared_ptr<const re2::RE2> regex_;  // else; its dot is no line feed, unlike a selector's
+  std::optional<IpPattern> ip_;            // of kIp
 };
 
 // Loki changes U+FFFD in parsed values to a space; such values are not decided on columns.

@@ -43,6 +43,8 @@ bool condition_holds(const model::Matcher& matcher, const std::string& value) {
   if (regex && (re2::RE2::FullMatch(matcher.value(), R"(([\w ]+)\.\*)", &literal) ||
                 re2::RE2::FullMatch(matcher.value(), R"(\.\*([\w ]+)(?:\.\*)?)", &literal)))
     return (value.find(literal) != std::string::npos) == (matcher.op() == Op::kRegex);
+  // A dot is no line feed here.
+  if (regex) return re2::RE2::FullMatch(value, matcher.value()) == (matcher.op() == Op::kRegex);
   return text_holds(matcher, value);
 }
 

@@ -92,6 +92,18 @@ TEST_F(EngineTest, KeepWithAConditionKeepsTheLabelWithoutAName) {
   EXPECT_EQ(parsed("keep x=~\"2\""), (Pairs{{"", "e"}}));
 }
 
+// Unlike in a selector.
+TEST_F(EngineTest, ADotOfALabelFilterIsNoLineFeed) {
+  add("m=\"one\\ntwo\"");
+  const auto count = [&](const std::string& filter) {
+    return show(instant("sum(count_over_time({job=\"a\"} | logfmt | " + filter + " [10m]))"));
+  };
+  EXPECT_EQ(count("m=~\"o.*e.two\""), "");
+  EXPECT_EQ(count("m!~\"[o].*[o]\""), "{} 1\n");
+  EXPECT_EQ(count("m=~\"(?s)[o].*[o]\""), "{} 1\n");
+  EXPECT_EQ(count("m=~\".*tw.*\""), "{} 1\n");
+}
+
 TEST_F(EngineTest, AnEmptyErrorOfALineIsOne) {
   add("__error__= x=1");
   EXPECT_EQ(show(instant("count_over_time({job=\"a\"} | logfmt --keep-empty [10m])")).substr(0, 34),

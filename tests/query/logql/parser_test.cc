@@ -204,6 +204,8 @@ TEST(Parser, ReadsTheLanguage) {
        "{a=\"b\"} | x=ip(\"1.1.1.1\") | y!=ip(\"::1\")"},
       {"{a=\"b\"} | x=~\"a.*b.*c\" | y=~\"abc\" | z!~\"a.*b.*c\"",
        "{a=\"b\"} | x=~`a.*b.*c` | y=~\"abc\" | z!~\"a.*b.*c\""},
+      // A brace that begins no repeat is text.
+      {"{a=\"b\"} | x=~`{b` | z=~`a{,1}`", "{a=\"b\"} | x=~\"{b\" | z=~\"a{,1}\""},
       {"rate({a=\"b\"} | json | unwrap x | x>3 | __error__=\"\" [1h30m] offset 5m)",
        "rate({a=\"b\"} | json | unwrap x | x>3 | __error__=\"\"[1h30m] offset 5m0s)"},
       {"rate({a=\"b\"} [1d] offset -1m | json | unwrap duration(x))",
