@@ -29,6 +29,54 @@ std::string media_type(std::string_view content_type) {
   return fine ? type : std::string();
 }
 
+bool is_token(char c) {
+  return c > ' ' && c < 0x7F &&
+         std::string_view("()<>@,;:\\\"/[]?=").find(c) == std::string_view::npos;
+}
+
+void skip_space(std::string_view& text) {
+  text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+}
+
+// Takes `name=token` or `name="text"` off the text; false: it begins with neither.
+bool take_parameter(std::string_view& text) {
+  const auto token = [&] {
+    const auto end = std::find_if_not(text.begin(), text.end(), is_token);
+    const auto size = static_cast<std::size_t>(end - text.begin());
+    text.remove_prefix(size);
+    return size > 0;
+  };
+  skip_space(text);
+  if (!token()) return false;
+  skip_space(text);
+  if (!text.starts_with('=')) return false;
+  text.remove_prefix(1);
+  skip_space(text);
+  if (!text.starts_with('"')) return token();
+  for (std::size_t at = 1; at < text.size(); ++at) {
+    if (text[at] == '\\' && at + 1 < text.size()) {
+      ++at;
+    } else if (text[at] == '"') {
+      text.remove_prefix(at + 1);
+      return true;
+    }
+  }
+  return false;
+}
+
+// What follows the type, as Go reads it: nothing reads a parameter, but a malformed one is refused.
+bool are_parameters(std::string_view text) {
+  for (skip_space(text); !text.empty(); skip_space(text)) {
+    if (!text.starts_with(';')) return false;
+    text.remove_prefix(1);
+    std::string_view rest = text;
+    skip_space(rest);
+    if (rest.empty()) return true;
+    if (!take_parameter(text)) return false;
+  }
+  return true;
+}
+
 // A snappy block that starts with 0x0A holds 10 bytes and cannot be longer than this.
 constexpr std::size_t kTenBytesOfSnappyMax = 128;
 
@@ -62,6 +110,9 @@ base::Status PushDecoder::Impl::decode(const PushInput& input, std::string& body
                                       ? std::string("mime: no media type")
                                       : "mime: malformed Content-Type '" +
                                             std::string(input.content_type.substr(0, 200)) + "'");
+  if (!are_parameters(input.content_type.substr(
+          std::min(input.content_type.find(';'), input.content_type.size()))))
+    return base::invalid_argument("mime: invalid media parameter");
   const bool is_json = type == "application/json";
   std::string coding = lower_trimmed(input.content_encoding);
   if (coding == "identity") coding.clear();

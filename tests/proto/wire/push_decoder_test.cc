@@ -102,6 +102,7 @@ TEST(PushDecoder, ReadsEveryCodingThatClientsUse) {
       {"text/plain", "", snappy_of(bare)},
       {kJson, "", kHelloJson},
       {"application/json; charset=utf-8", "snappy", kHelloJson},
+      {"application/json; a=\"b;\\\"c\" ; d=e;", "", kHelloJson},
       {"Application/JSON", "gzip", deflated(kHelloJson, 31)},
       {kJson, "deflate", deflated(kHelloJson, -15)},
       {kJson, "zstd", zstd_of(kHelloJson)},
@@ -120,6 +121,10 @@ TEST(PushDecoder, RefusesWhatIsNotWhatItSays) {
   } cases[] = {
       {"", "", "x", "mime: no media type"},
       {"nonsense", "", "x", "mime"},
+      {"application/json; charset", "", "{}", "mime: invalid media parameter"},
+      {"application/json; =utf-8", "", "{}", "mime: invalid media parameter"},
+      {"application/json; a=\"b", "", "{}", "mime: invalid media parameter"},
+      {"application/json; a=b c", "", "{}", "mime: invalid media parameter"},
       {kProto, "lz4", "x", "Content-Encoding \"lz4\" not supported"},
       {kProto, "", "not snappy", "snappy"},
       {kProto, "snappy", bare_request(), "snappy"},
