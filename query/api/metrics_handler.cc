@@ -134,7 +134,8 @@ void add_memory(MetricsText& out, const MemoryPool* pool) {
         pool->bytes());
   gauge(out, "skald_queries_memory_max_bytes", "The memory of all queries.", pool->bytes_max());
   counter(out, "skald_queries_memory_refused_total",
-          "LogQL queries that failed because all together had no more.", pool->refused());
+          "Times that others held the memory a query needed: it failed or, half sent, waited.",
+          pool->refused());
 }
 
 void add_result_cache(MetricsText& out, const ResultCacheStats& s) {

@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <optional>
+#include <thread>
 
 #include "query/exec/limits.h"
 #include "query/exec/metered_block.h"
 
 namespace skald::query {
 namespace {
+
+constexpr std::chrono::milliseconds kMemoryLook(50);
 
 base::Status lost() { return base::corrupt("entries of the answer cannot be read any more"); }
 
@@ -25,6 +29,7 @@ struct Batch {
   std::vector<Wanted> wanted;          // by block and row
   std::vector<std::uint64_t> checks;   // folded: of each entry's labels
   std::vector<model::Labels> streams;  // folded: of those entries that begin one
+  std::shared_ptr<const void> share;   // of the memory of all queries
 };
 
 // Makes the entries of a batch.
@@ -221,16 +226,32 @@ class Pieces final : public LogPieces {
 
   base::Status read_batch(std::size_t from, std::size_t end, Reading& reading,
                           const Take& take) const {
-    const std::int64_t begin_ns = clock_.monotonic_ns();
-    Batch batch = plan_batch(from, end, reading);
-    base::Status status = make(from, end, reading, batch);
+    Batch batch(0);
+    base::Status status = make_in_turn(from, end, reading, batch);
     if (status.code() == base::Code::kDeadlineExceeded)
       return base::deadline_exceeded("the query ran into its deadline of " +
                                      std::to_string(request_.timeout_ns / base::kNsPerMs) +
                                      " ms while its answer was sent");
     SKALD_TRY(std::move(status));
-    reading.rest_ns -= clock_.monotonic_ns() - begin_ns;
     return give(from, batch, reading, take);
+  }
+
+  // What is sent cannot be taken back: when others hold the memory of all queries, this waits for
+  // it, holding none itself, as long as the query's time lasts.
+  base::Status make_in_turn(std::size_t from, std::size_t end, Reading& reading,
+                            Batch& batch) const {
+    for (;;) {
+      const std::int64_t begin_ns = clock_.monotonic_ns();
+      batch = plan_batch(from, end, reading);
+      base::Status status = make(from, end, reading, batch);
+      const bool waits = status.code() == base::Code::kUnavailable && !reading.request.abandoned();
+      if (waits) {
+        batch = Batch(0);
+        std::this_thread::sleep_for(kMemoryLook);
+      }
+      reading.rest_ns -= clock_.monotonic_ns() - begin_ns;
+      if (!waits || (request_.timeout_ns > 0 && reading.rest_ns <= 0)) return status;
+    }
   }
 
   base::Status make(std::size_t from, std::size_t end, Reading& reading, Batch& batch) const {
@@ -244,6 +265,7 @@ class Pieces final : public LogPieces {
     AgainVisitor visitor(*pipeline_, places_, scan_->streams(), context, batch);
     SKALD_TRY(scan_->revisit(visitor.blocks(), visitor, scan_options(context, request_.direction)));
     SKALD_TRY(context.check());
+    batch.share = context.keep_share();
     return visitor.made() == end - from ? base::Status() : lost();
   }
 

@@ -22,7 +22,7 @@ class MemoryPool {
 
   std::uint64_t bytes_max() const noexcept { return bytes_max_; }
   std::uint64_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
-  // Queries that failed because the pool had no more.
+  // Shares that were refused more: their queries failed, or try again with another.
   std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
 
  private:

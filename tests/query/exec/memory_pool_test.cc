@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -123,6 +124,44 @@ TEST_F(QueriesTogether, RulesOfOneGroupCountToo) {
   }
   for (const auto& result : engine.run_together(requests)) EXPECT_TRUE(result.ok());
   EXPECT_EQ(pool_->bytes(), 0U);
+}
+
+TEST_F(QueriesTogether, AnAnswerHalfSentWaitsForOthersAndHoldsWhatItSends) {
+  options_.answer_held_max = 64U << 10;
+  options_.piece_bytes = 256U << 10;
+  const Engine engine(store_, base::Clock::system(), options_);
+  QueryRequest large;
+  large.text = R"({job="a"})";
+  large.end_ns = 2000 * kSecond;
+  large.limit = 20'000;
+  large.large = LargeAnswer::kPieces;
+  large.timeout_ns = 600 * kSecond;
+  const auto result = engine.run(large);
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  const auto* pieces = std::get_if<LogPiecesPtr>(&result->data);
+  ASSERT_NE(pieces, nullptr);
+  const std::uint64_t held = pool_->bytes();
+  Share one(pool_), other(pool_);
+  ASSERT_TRUE(one.cover(28 * kMiB - held));
+  ASSERT_TRUE(other.cover(pool_->bytes_max() - pool_->bytes()));
+  std::size_t entries = 0;
+  std::uint64_t least = pool_->bytes_max();
+  base::Status status;
+  std::thread reader([&] {
+    status = (*pieces)->read(nullptr, [&](const LogPieces::Piece& piece) {
+      entries += piece.entries.size();
+      least = std::min(least, pool_->bytes());
+      return base::Status();
+    });
+  });
+  while (pool_->refused() < 2) std::this_thread::yield();
+  one.shrink(0);
+  other.shrink(0);
+  reader.join();
+  EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(entries, 20'000U);
+  EXPECT_GT(least, held) << "a piece is held until it is sent";
+  EXPECT_EQ(pool_->bytes(), held);
 }
 
 TEST_F(QueriesTogether, ManyAtOnceStayWithinIt) {
