@@ -7,13 +7,30 @@
 #include <vector>
 
 #include "proto/base/status.h"
+#include "proto/base/thread_clock.h"
 #include "proto/gotext/functions.h"
 #include "proto/model/labels.h"
 #include "query/alert/rule_file.h"
 
 namespace skald::query::alert {
 
-base::Status check_template(std::string_view alert, std::string_view text);
+// The nodes of its tree.
+base::Result<std::size_t> check_template(std::string_view alert, std::string_view text);
+
+// The time of the templates of one rule, on one thread. Without one, or with one used up, each
+// template ends by its own limits.
+class ExpandHost final : public gotext::ExecHost {
+ public:
+  ExpandHost() : began_ns_(base::thread_cpu_ns()) {}
+  bool take(std::uint64_t /*bytes*/) noexcept override { return true; }  // they have a limit
+  void give_back(std::uint64_t /*bytes*/) noexcept override {}
+  base::Status check() override;
+  // Time of this thread that was not the templates'.
+  void forgive(std::int64_t cpu_ns) noexcept { began_ns_ += cpu_ns; }
+
+ private:
+  std::int64_t began_ns_;
+};
 
 // What $labels, $value, $externalLabels and $externalURL show.
 struct ExpandData {
@@ -21,6 +38,7 @@ struct ExpandData {
   const model::Labels* external_labels = nullptr;  // may be null
   double value = 0;
   gotext::AlertContext context;  // query, external_url, timestamp_ms
+  ExpandHost* host = nullptr;    // may be null
 };
 
 // The texts of one map (labels or annotations), in its order.

@@ -121,12 +121,16 @@ std::vector<AlertCandidate> Group::expand(Work& work, const std::vector<RuleSamp
   data.context.external_url = settings_.external_url;
   data.context.path_prefix = settings_.path_prefix;
   data.context.timestamp_ms = slot_ns / base::kNsPerMs;
+  ExpandHost host;
+  data.host = &host;
   std::size_t queries_left = 0;
   data.context.query =
       [&](const std::string& text) -> base::Result<std::vector<gotext::AlertContext::Sample>> {
     if (queries_left == 0) return base::resource_exhausted("too many queries in one template");
     --queries_left;
+    const std::int64_t asked_ns = base::thread_cpu_ns();
     SKALD_TRY_ASSIGN(const auto samples, raw_query(key_.tenant, text, slot_ns));
+    host.forgive(base::thread_cpu_ns() - asked_ns);
     std::vector<gotext::AlertContext::Sample> out;
     for (const RuleSample& sample : samples) out.push_back({sample.labels, sample.value});
     return out;

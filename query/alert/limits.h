@@ -10,6 +10,17 @@ namespace skald::query::alert {
 
 // One rule file or API body. The largest published rule sets are under 1 MiB.
 constexpr std::size_t kRuleFileMax = 4U << 20;
+// One group that comes by the API, and the YAML values of a file. Aliases count with what they
+// stand for, in bytes: they are copied.
+constexpr std::size_t kRuleGroupMax = 1U << 20;
+constexpr std::size_t kRuleNodesMax = 250'000;
+constexpr std::size_t kRuleTextsMax = 2 * kRuleFileMax;
+constexpr std::size_t kRuleBracketsMax = 20'000;  // that are open at once
+constexpr std::size_t kRuleErrorsMax = 20;        // findings that are told
+// Nodes of the templates of a group, some 400 bytes each: as many as of 3,000 usual alerts.
+constexpr std::size_t kTemplateNodesOfGroupMax = 100'000;
+// Processor time of the templates of one rule, of all its alerts of one evaluation.
+constexpr std::int64_t kExpandCpuMaxNs = base::kNsPerSecond;
 // Regular expressions of all rules of a group, in bytes of program: half a second of compiling.
 constexpr std::int64_t kRegexProgramsOfGroupMax = 16LL << 20;
 constexpr std::size_t kRuleFilesMax = 10'000;  // per tenant directory

@@ -1,10 +1,12 @@
 #include "query/alert/rule_file.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <initializer_list>
 #include <set>
+#include <sstream>
 
 #include "proto/base/text_code.h"
 #include "proto/base/utf8.h"
@@ -24,6 +26,7 @@ class Reader {
   explicit Reader(std::vector<RuleError>& errors) : errors_(errors) {}
 
   void fail(const YAML::Mark& mark, std::string message) {
+    if (errors_.size() >= kRuleErrorsMax) return;
     errors_.push_back({mark.is_null() ? 0 : mark.line + 1, mark.is_null() ? 0 : mark.column + 1,
                        std::move(message)});
   }
@@ -35,6 +38,7 @@ class Reader {
     if (!node.IsMap()) return fail(node.Mark(), std::string(what) + " must be a map of fields");
     std::set<std::string> seen;
     for (const auto& entry : node) {
+      if (errors_.size() >= kRuleErrorsMax) return;
       if (!entry.first.IsScalar()) {
         fail(entry.first.Mark(), std::string(what) + ": a key must be plain text");
         continue;
@@ -56,8 +60,20 @@ class Reader {
       fail(node.Mark(), key + " must be text");
       return {};
     }
+    if (!copies(node, node.Scalar().size())) return {};
     return node.Scalar();
   }
+
+  // Counts what is copied; an alias may stand for a long text, and many for one.
+  bool copies(const YAML::Node& node, std::size_t bytes) {
+    copied_ += bytes + sizeof(std::string);
+    if (copied_ <= kRuleTextsMax) return true;
+    too_large_ = true;
+    fail(node.Mark(), "the texts of the rules are longer than " + std::to_string(kRuleTextsMax) +
+                          " bytes together");
+    return false;
+  }
+  bool too_large() const { return too_large_; }
 
   std::int64_t duration(const YAML::Node& node, const std::string& key) {
     if (node.IsNull()) return 0;
@@ -89,6 +105,7 @@ class Reader {
       return out;
     }
     for (const auto& entry : node) {
+      if (too_large_) return out;
       if (!entry.first.IsScalar()) {
         fail(entry.first.Mark(), key + ": a name must be plain text");
         continue;
@@ -133,21 +150,76 @@ class Reader {
             fail(value.Mark(), "source_tenants is not supported: a group reads its own tenant");
           if (key != "rules" || value.IsNull()) return;
           if (!value.IsSequence()) return fail(value.Mark(), "rules must be a list");
-          for (const auto& item : value) out.rules.push_back(rule(item));
+          for (const auto& item : value) {
+            if (!copies(item, sizeof(Rule))) return;
+            out.rules.push_back(rule(item));
+          }
         });
     return out;
   }
 
  private:
   std::vector<RuleError>& errors_;
+  std::size_t copied_ = 0;  // bytes
+  bool too_large_ = false;
 };
+
+// Counts the values of a document before a tree of some 300 bytes for each is made.
+class ValueCounter final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& /*mark*/) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override { count(mark); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override { count(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                const std::string& /*value*/) override {
+    count(mark);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& /*tag*/,
+                       YAML::anchor_t /*anchor*/, YAML::EmitterStyle::value /*style*/) override {
+    count(mark);
+  }
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& mark, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                  YAML::EmitterStyle::value /*style*/) override {
+    count(mark);
+  }
+  void OnMapEnd() override {}
+
+ private:
+  void count(const YAML::Mark& mark) {
+    if (++values_ > kRuleNodesMax)
+      throw YAML::ParserException(  // allow: the only way out of the parser
+          mark, "more than " + std::to_string(kRuleNodesMax) + " values");
+  }
+  std::size_t values_ = 0;
+};
+
+// The scanner keeps some 200 bytes for each bracket that is open, long before the parser objects.
+// Brackets in texts count as well, but come in pairs there, as a rule.
+bool nests_deeply(std::string_view text) {
+  std::size_t open = 0;
+  for (const char c : text) {
+    if (c == '[' || c == '{') ++open;
+    if ((c == ']' || c == '}') && open > 0) --open;
+    if (open > kRuleBracketsMax) return true;
+  }
+  return false;
+}
 
 bool load_yaml(std::string_view text, YAML::Node& out, std::vector<RuleError>& errors) {
   if (text.size() > kRuleFileMax) {
     errors.push_back({0, 0, "file is longer than " + std::to_string(kRuleFileMax) + " bytes"});
     return false;
   }
+  if (nests_deeply(text)) {
+    errors.push_back({0, 0, "brackets nest too deeply"});
+    return false;
+  }
   try {
+    std::istringstream stream{std::string(text)};
+    ValueCounter counter;
+    YAML::Parser(stream).HandleNextDocument(counter);
     out = YAML::Load(std::string(text));
     return true;
   } catch (const YAML::Exception& e) {
@@ -168,13 +240,26 @@ std::optional<std::string> label_problem(const TextMap& labels) {
   return std::nullopt;
 }
 
-std::optional<std::string> template_problem(const Rule& rule) {
-  for (const auto& [name, text] : rule.labels)
-    if (auto status = check_template(rule.alert, text); !status.ok())
-      return "label " + quoted(name) + ": " + std::string(status.message());
-  for (const auto& [name, text] : rule.annotations)
-    if (auto status = check_template(rule.alert, text); !status.ok())
-      return "annotation " + quoted(name) + ": " + std::string(status.message());
+// What the rules of one group may take together.
+struct GroupBudget {
+  logql::RegexBudget regexes{.programs_max = kRegexProgramsOfGroupMax};
+  std::size_t template_nodes = 0;
+};
+
+std::optional<std::string> template_problem(const Rule& rule, GroupBudget& budget) {
+  for (const bool label : {true, false}) {
+    for (const auto& [name, text] : label ? rule.labels : rule.annotations) {
+      if (budget.template_nodes > kTemplateNodesOfGroupMax) return std::nullopt;  // told before
+      const auto nodes = check_template(rule.alert, text);
+      if (!nodes.ok())
+        return (label ? "label " : "annotation ") + quoted(name) + ": " +
+               std::string(nodes.status().message());
+      budget.template_nodes += *nodes;
+      if (budget.template_nodes > kTemplateNodesOfGroupMax)
+        return "the templates of the group have more than " +
+               std::to_string(kTemplateNodesOfGroupMax) + " parts together; use several groups";
+    }
+  }
   return std::nullopt;
 }
 
@@ -193,11 +278,11 @@ std::optional<std::string> expression_problem(const Rule& rule, const std::strin
 }
 
 std::optional<std::string> rule_problem(const Rule& rule, const std::string& group,
-                                        logql::RegexBudget& regexes) {
+                                        GroupBudget& budget) {
   if (!rule.record.empty() && !rule.alert.empty())
     return "only one of 'record' and 'alert' must be set";
   if (rule.record.empty() && rule.alert.empty()) return "one of 'record' or 'alert' must be set";
-  if (auto problem = expression_problem(rule, group, regexes)) return problem;
+  if (auto problem = expression_problem(rule, group, budget.regexes)) return problem;
   if (!rule.is_alert()) {
     if (!rule.annotations.empty()) return "invalid field 'annotations' in recording rule";
     if (rule.for_ns != 0) return "invalid field 'for' in recording rule";
@@ -208,7 +293,7 @@ std::optional<std::string> rule_problem(const Rule& rule, const std::string& gro
   if (auto problem = label_problem(rule.labels)) return problem;
   for (const auto& [name, value] : rule.annotations)
     if (!model::is_label_name(name)) return "invalid annotation name: " + name;
-  return rule.is_alert() ? template_problem(rule) : std::nullopt;
+  return rule.is_alert() ? template_problem(rule, budget) : std::nullopt;
 }
 
 void check_groups(RuleFile& file) {
@@ -222,10 +307,10 @@ void check_groups(RuleFile& file) {
     if (group.limit < 0) file.errors.push_back({group.line, 0, "limit must not be negative"});
     if (auto problem = label_problem(group.labels))
       file.errors.push_back({group.line, 0, *problem});
-    logql::RegexBudget regexes{.programs_max = kRegexProgramsOfGroupMax};
-    for (std::size_t i = 0; i < group.rules.size(); ++i) {
+    GroupBudget budget;
+    for (std::size_t i = 0; i < group.rules.size() && file.errors.size() < kRuleErrorsMax; ++i) {
       const Rule& rule = group.rules[i];
-      if (auto problem = rule_problem(rule, group.name, regexes)) {
+      if (auto problem = rule_problem(rule, group.name, budget)) {
         file.errors.push_back({rule.line, 0,
                                "group " + quoted(group.name) + ", rule " + std::to_string(i + 1) +
                                    ", " + quoted(rule.name()) + ": " + *problem});
@@ -368,13 +453,18 @@ base::Result<RuleGroup> parse_rule_group(std::string_view yaml) {
   std::vector<RuleError> errors;
   YAML::Node root;
   const auto undecodable = [] { return base::invalid_argument("unable to decoded rule group"); };
+  if (yaml.size() > kRuleGroupMax)
+    return base::invalid_argument("rule group is longer than " + std::to_string(kRuleGroupMax) +
+                                  " bytes; use several");
   if (!load_yaml(yaml, root, errors) || !root.IsMap()) return undecodable();
   RuleGroup group;
+  Reader reader(errors);
   try {
-    group = Reader(errors).group(root);
+    group = reader.group(root);
   } catch (const YAML::Exception&) {
     return undecodable();
   }
+  if (reader.too_large()) return base::invalid_argument(errors.back().message);
   if (!errors.empty()) return undecodable();
   const std::vector<std::string> problems = validate_group(group);
   if (problems.empty()) return group;
@@ -387,9 +477,11 @@ std::vector<std::string> validate_group(const RuleGroup& group) {
   std::vector<std::string> out;
   if (group.name.empty()) out.emplace_back("group 0: Groupname must not be empty");
   if (auto problem = label_problem(group.labels)) out.push_back(*problem);
-  logql::RegexBudget regexes{.programs_max = kRegexProgramsOfGroupMax};
-  for (const Rule& rule : group.rules)
-    if (auto problem = rule_problem(rule, group.name, regexes)) out.push_back(*problem);
+  GroupBudget budget;
+  for (const Rule& rule : group.rules) {
+    if (auto problem = rule_problem(rule, group.name, budget)) out.push_back(*problem);
+    if (out.size() >= kRuleErrorsMax) break;
+  }
   return out;
 }
 

@@ -335,10 +335,10 @@ ServerResponse Ruler::handle(const net::ServerRequest& request, const std::strin
   const auto& [space, group] = *parts;
   if (!space.empty())
     if (auto status = check_namespace(space, "namespace"); !status.ok())
-      return text_error(500, status.message());
+      return json_error(500, "server_error", status.message());
   if (!group.empty())
     if (auto status = check_namespace(group, "groupname"); !status.ok())
-      return text_error(500, status.message());
+      return json_error(500, "server_error", status.message());
   if (get && !group.empty()) return impl_->get_group(tenant, space, group);
   if (get) {
     net::FormFields fields;

@@ -127,6 +127,46 @@ TEST(RuleGroupBody, SpeaksLokisErrors) {
   EXPECT_EQ(group_to_yaml(*good), "name: g\nrules:\n    - alert: a\n      expr: vector(1)\n");
 }
 
+std::string alerts(int count, const std::string& annotation) {
+  std::string out = "name: g\nrules:\n";
+  for (int i = 0; i < count; ++i)
+    out += "- {alert: a, expr: vector(1), annotations: {x: '" + annotation + "'}}\n";
+  return out;
+}
+
+TEST(RuleGroupBody, MayBeOneMebibyte) {
+  const auto long_one = parse_rule_group(alerts(1, std::string(2 << 20, 'x')));
+  EXPECT_EQ(long_one.status().message(), "rule group is longer than 1048576 bytes; use several");
+}
+
+TEST(RuleGroupBody, ItsTemplatesAreBoundedTogether) {
+  const std::string usual = "{{ $labels.app }} has {{ $value | humanize }} errors";
+  EXPECT_TRUE(parse_rule_group(alerts(2'000, usual)).ok());
+  std::string wide;
+  for (int i = 0; i < 1'000; ++i) wide += "{{ .a }}";
+  EXPECT_TRUE(parse_rule_group(alerts(1, wide)).ok());
+  EXPECT_EQ(parse_rule_group(alerts(100, wide)).status().message(),
+            "the templates of the group have more than 100000 parts together; use several groups");
+}
+
+TEST(RuleGroupBody, AnAliasCountsWithWhatItStandsFor) {
+  std::string body = alerts(1, std::string(100'000, 'x'));
+  body.replace(body.find("- {alert"), 2, "- &rule ");
+  for (int i = 0; i < 200; ++i) body += "- *rule\n";
+  EXPECT_EQ(parse_rule_group(body).status().message(),
+            "the texts of the rules are longer than 8388608 bytes together");
+}
+
+TEST(RuleGroupBody, ManyValuesAreRefusedBeforeTheyAreATree) {
+  const RuleFile file = parse_rule_file("groups: [" + [] {
+    std::string values;
+    for (int i = 0; i < 300'000; ++i) values += "a,";
+    return values;
+  }() + "]");
+  ASSERT_EQ(file.errors.size(), 1U);
+  EXPECT_EQ(file.errors[0].message, "more than 250000 values");
+}
+
 TEST(RuleYaml, QuotesWhatWouldReadAsAnotherType) {
   RuleGroup group;
   group.name = "yes";
