@@ -12,7 +12,8 @@ namespace {
 
 using net::ServerResponse;
 
-constexpr std::int64_t kBucketsMax = 2000;  // each is a look at the index
+constexpr std::int64_t kBucketsMax = 2000;      // each is a look at the index
+constexpr std::size_t kTargetLabelsMax = 1000;  // each is a matcher
 
 struct VolumeQuery {
   model::TimeRange range;
@@ -41,6 +42,9 @@ base::Result<VolumeQuery> parse(Call& call) {
     if (comma != 0) query.group.emplace(targets.substr(0, comma));
     targets = comma == std::string_view::npos ? std::string_view() : targets.substr(comma + 1);
   }
+  if (query.group.size() > kTargetLabelsMax)
+    return base::invalid_argument("more than " + std::to_string(kTargetLabelsMax) +
+                                  " target labels");
   if (!query.group.empty()) {
     for (const std::string& name : query.group) {
       const bool matched = std::any_of(query.matchers.begin(), query.matchers.end(),

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "proto/base/utf8.h"
-#include "proto/gotext/functions.h"
+#include "proto/gotext/strings.h"
 #include "query/logql/limits.h"
 
 namespace skald::query::logql {
@@ -589,6 +589,10 @@ bool starts_folded(std::string_view subject, std::string_view needle) {
 
 bool contains_folded(std::string_view subject, std::string_view needle) {
   if (needle.empty()) return true;
+  // A long one is not tried at each place: that takes the product of both lengths.
+  constexpr std::size_t kTriedMax = 256;
+  if (needle.size() > kTriedMax && base::is_valid_utf8(subject))
+    return gotext::find(gotext::to_lower(subject), needle) != std::string_view::npos;
   if (needle.size() > subject.size()) return false;
   const std::size_t last = subject.size() - needle.size();
   for (std::size_t i = 0; i <= last; ++i)
@@ -606,7 +610,7 @@ bool TextTest::matches(std::string_view subject) const {
       [[fallthrough]];
     case Kind::kContains:
       return fold_case ? contains_folded(subject, text)
-                       : subject.find(text) != std::string_view::npos;
+                       : gotext::find(subject, text) != std::string_view::npos;
   }
   return false;
 }
