@@ -167,6 +167,7 @@ class Reader {
 // Counts the values of a document before a tree of some 300 bytes for each is made.
 class ValueCounter final : public YAML::EventHandler {
  public:
+  explicit ValueCounter(std::size_t values_max) : values_max_(values_max) {}
   void OnDocumentStart(const YAML::Mark& /*mark*/) override {}
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override { count(mark); }
@@ -188,37 +189,43 @@ class ValueCounter final : public YAML::EventHandler {
 
  private:
   void count(const YAML::Mark& mark) {
-    if (++values_ > kRuleNodesMax)
+    if (++values_ > values_max_)
       throw YAML::ParserException(  // allow: the only way out of the parser
-          mark, "more than " + std::to_string(kRuleNodesMax) + " values");
+          mark, "more than " + std::to_string(values_max_) + " values");
   }
+  const std::size_t values_max_;
   std::size_t values_ = 0;
 };
 
-// The scanner keeps some 200 bytes for each bracket that is open, long before the parser objects.
-// Brackets in texts count as well, but come in pairs there, as a rule.
-bool nests_deeply(std::string_view text) {
-  std::size_t open = 0;
+// What the scanner would hold of a text long before the parser objects: some 200 bytes for each
+// bracket that is open, and all that an outermost one has. Those in texts count as well, but come
+// in pairs there, as a rule, and with few commas.
+base::Status fits_scanner(std::string_view text, std::size_t values_max) {
+  std::size_t open = 0, commas = 0;
   for (const char c : text) {
     if (c == '[' || c == '{') ++open;
     if ((c == ']' || c == '}') && open > 0) --open;
-    if (open > kRuleBracketsMax) return true;
+    if (open > kRuleBracketsMax) return base::invalid_argument("brackets nest too deeply");
+    if (c == ',' && open > 0 && ++commas > values_max)
+      return base::invalid_argument("more than " + std::to_string(values_max) +
+                                    " values in brackets");
   }
-  return false;
+  return {};
 }
 
-bool load_yaml(std::string_view text, YAML::Node& out, std::vector<RuleError>& errors) {
+bool load_yaml(std::string_view text, std::size_t values_max, YAML::Node& out,
+               std::vector<RuleError>& errors) {
   if (text.size() > kRuleFileMax) {
     errors.push_back({0, 0, "file is longer than " + std::to_string(kRuleFileMax) + " bytes"});
     return false;
   }
-  if (nests_deeply(text)) {
-    errors.push_back({0, 0, "brackets nest too deeply"});
+  if (const base::Status fits = fits_scanner(text, values_max); !fits.ok()) {
+    errors.push_back({0, 0, std::string(fits.message())});
     return false;
   }
   try {
     std::istringstream stream{std::string(text)};
-    ValueCounter counter;
+    ValueCounter counter(values_max);
     YAML::Parser(stream).HandleNextDocument(counter);
     out = YAML::Load(std::string(text));
     return true;
@@ -434,7 +441,7 @@ std::string RuleError::to_string() const {
 RuleFile parse_rule_file(std::string_view yaml) {
   RuleFile file;
   YAML::Node root;
-  if (!load_yaml(yaml, root, file.errors) || root.IsNull()) return file;
+  if (!load_yaml(yaml, kRuleNodesMax, root, file.errors) || root.IsNull()) return file;
   Reader reader(file.errors);
   try {
     reader.map(root, "rule file", {"groups"}, [&](const std::string&, const YAML::Node& groups) {
@@ -456,7 +463,7 @@ base::Result<RuleGroup> parse_rule_group(std::string_view yaml) {
   if (yaml.size() > kRuleGroupMax)
     return base::invalid_argument("rule group is longer than " + std::to_string(kRuleGroupMax) +
                                   " bytes; use several");
-  if (!load_yaml(yaml, root, errors) || !root.IsMap()) return undecodable();
+  if (!load_yaml(yaml, kRuleNodesOfGroupMax, root, errors) || !root.IsMap()) return undecodable();
   RuleGroup group;
   Reader reader(errors);
   try {

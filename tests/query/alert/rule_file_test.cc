@@ -158,13 +158,18 @@ TEST(RuleGroupBody, AnAliasCountsWithWhatItStandsFor) {
 }
 
 TEST(RuleGroupBody, ManyValuesAreRefusedBeforeTheyAreATree) {
-  const RuleFile file = parse_rule_file("groups: [" + [] {
-    std::string values;
-    for (int i = 0; i < 300'000; ++i) values += "a,";
-    return values;
-  }() + "]");
-  ASSERT_EQ(file.errors.size(), 1U);
-  EXPECT_EQ(file.errors[0].message, "more than 250000 values");
+  const auto error_of = [](std::string_view value, int times, std::string_view begin,
+                           std::string_view end) {
+    std::string text(begin);
+    for (int i = 0; i < times; ++i) text += value;
+    const RuleFile file = parse_rule_file(text.append(end));
+    return file.errors.size() == 1 ? file.errors[0].message : "no error";
+  };
+  EXPECT_EQ(error_of("a,", 300'000, "groups: [", "]"), "more than 250000 values in brackets");
+  EXPECT_EQ(error_of("- a\n", 300'000, "groups:\n", ""), "more than 250000 values");
+  std::string group = "name: a\nrules: []\nlabels:\n";
+  for (int i = 0; i < 60'000; ++i) group += "  a" + std::to_string(i) + ": b\n";
+  EXPECT_EQ(parse_rule_group(group).status().message(), "unable to decoded rule group");
 }
 
 TEST(RuleYaml, QuotesWhatWouldReadAsAnotherType) {
