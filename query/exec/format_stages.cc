@@ -72,6 +72,9 @@ class FrozenLabels final : public gotext::Object {
   std::vector<LabelView> labels_;
 };
 
+// The reason repeats the template's text, which may be 128 KiB, for each row that fails.
+constexpr std::size_t kDetailsMax = 4U << 10;
+
 // False: it failed, and the row says how.
 bool execute(const gotext::Template& tmpl, const gotext::Object& labels, Row& row,
              std::string& out) {
@@ -81,12 +84,12 @@ bool execute(const gotext::Template& tmpl, const gotext::Object& labels, Row& ro
   gotext::ExecOptions options;
   options.context = &context;
   options.output_max = kFormatOutputMax;
-  options.host = row.query();
+  options.host = row.pace();
   const base::Status status = tmpl.execute(gotext::Value::object(&labels), out, options);
   if (status.ok()) return true;
   row.set_error(kTemplateError);
-  row.set_error_details(status.message());
-  if (row.query() != nullptr && !row.query()->check().ok()) row.stop();
+  row.set_error_details(status.message().substr(0, kDetailsMax));
+  if (row.query() != nullptr && !row.pace()->check().ok()) row.stop();
   return false;
 }
 

@@ -10,6 +10,18 @@ namespace skald::query {
 constexpr int kJsonDepthMax = 256;
 // Output of one line_format or label_format template.
 constexpr std::size_t kFormatOutputMax = 4U << 20;
+// Processor time of a query's stages for each row and byte of its line: several times what long
+// pipelines take. What is beyond is added up over the query, up to kOvertimeMaxNs: stages that
+// take so much of few lines were written to. Of one look at the clock only a part counts.
+#if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+constexpr std::int64_t kSlowdown = 1;
+#else
+constexpr std::int64_t kSlowdown = 5;  // of programs made for tests
+#endif
+constexpr std::int64_t kRowCpuNs = kSlowdown * 50'000;
+constexpr std::int64_t kByteCpuNs = kSlowdown * 100;
+constexpr std::int64_t kOvertimeMaxNs = kSlowdown * 400'000'000;
+constexpr std::int64_t kOvertimePerLookNs = kOvertimeMaxNs / 4;
 // Label names whose clean form a parser remembers (Loki's MaxInternedStrings).
 constexpr std::size_t kInternedKeysMax = 1024;
 // Evaluation points of one range query: Loki's and Prometheus' 11,000.
@@ -25,8 +37,10 @@ constexpr std::size_t kFirstBatchRows = 256;
 // many times more where they lie in so many blocks that there are fewer than kRowsPerVisit of each.
 constexpr std::uint64_t kSparsePieces = 8;
 constexpr std::size_t kRowsPerVisit = 256;
-// Rows between two looks at deadline, cancellation and memory: one row may take milliseconds.
+// Rows between two looks at deadline, cancellation, memory and processor time, at most. After so
+// much time there is a look at every row.
 constexpr std::uint32_t kRowsPerCheck = 64;
+constexpr std::int64_t kSlowCheckNs = 1'000'000;
 // Beyond this many distinct sets of structured metadata in a block, rows have theirs to themselves.
 constexpr std::size_t kMetadataSetsMax = 4096;
 // A query's share of the memory of all grows by so much more than it needs.

@@ -100,13 +100,15 @@ class AgainVisitor final : public store::BlockVisitor {
     std::size_t index = 0;
     std::uint64_t bytes = 0;
     base::Status status;
+    Row& row = worker.row;
+    row.pace()->begin();
     rows.for_each([&](std::uint32_t r) {
       const std::size_t at = index++;
-      if (at % kRowsPerCheck == kRowsPerCheck - 1 && status.ok()) status = context_.check();
       if (!status.ok()) return;
       const std::string_view line = lines.at(at);
       bytes += line.size();
-      Row& row = worker.row;
+      status = row.pace()->next(line.size());
+      if (!status.ok()) return;
       row.start(times[r], line, streams_[streams[r]].labels, metadata.of(r, at));
       const bool kept = run_stages(pipeline_.ready.stages, row);
       if (row.stopped()) status = context_.check();

@@ -115,8 +115,9 @@ class LogVisitor final : public store::BlockVisitor {
     SKALD_TRY_ASSIGN(const auto times, block.timestamps());
     SKALD_TRY_ASSIGN(const auto streams, block.streams());
     std::vector<bool> dropped;
+    row.pace()->begin();
     for (std::size_t g = 0; g < groups->first.size(); ++g) {
-      if (g % kRowsPerCheck == kRowsPerCheck - 1) SKALD_TRY(context_.check());
+      SKALD_TRY(row.pace()->next(0));
       const std::uint32_t first = groups->first[g].row;
       dropped.push_back(filter_.columns->run(*groups, g, times[first],
                                              streams_[streams[first]].labels,
@@ -156,12 +157,14 @@ class LogVisitor final : public store::BlockVisitor {
     if (whole && block.has_metadata()) SKALD_TRY(block.read_metadata(selection, metadata));
     Batch out;
     base::Status status;
+    row.pace()->begin();
     selection.for_each([&](std::uint32_t r) {
-      const std::size_t index = out.rows++;
-      if (index % kRowsPerCheck == kRowsPerCheck - 1 && status.ok()) status = context_.check();
       if (!status.ok()) return;
+      const std::size_t index = out.rows++;
       const std::string_view line = lines_read ? lines.at(index) : std::string_view();
       worker.line_bytes = lines_read ? 0 : sizes[r];
+      status = row.pace()->next(line.size());
+      if (!status.ok()) return;
       out.bytes += line.size() + worker.line_bytes;
       row.start(times[r], line, streams_[streams[r]].labels,
                 !whole             ? shared.of(r, index)

@@ -8,15 +8,15 @@
 
 #include "proto/base/clock.h"
 #include "proto/base/status.h"
-#include "proto/gotext/template.h"
 #include "query/exec/engine.h"
+#include "query/exec/limits.h"
 #include "store/scan.h"
 
 namespace skald::query {
 
 class RangeSource;
 
-class QueryContext final : public store::ScanMemory, public gotext::ExecHost {
+class QueryContext final : public store::ScanMemory {
  public:
   QueryContext(const QueryRequest& query, const EngineOptions& engine_options,
                const base::Clock& query_clock)
@@ -57,6 +57,11 @@ class QueryContext final : public store::ScanMemory, public gotext::ExecHost {
   void release(std::uint64_t bytes) noexcept {
     memory_.fetch_sub(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
   }
+  // Processor time of rows beyond their due; check() fails once it is too much.
+  void overtime(std::int64_t cpu_ns) noexcept {
+    if (overtime_ns_.fetch_add(cpu_ns, std::memory_order_relaxed) + cpu_ns > kOvertimeMaxNs)
+      overworked_.store(true, std::memory_order_relaxed);
+  }
   std::uint64_t held_bytes() const noexcept {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(memory_.load(), 0));
   }
@@ -78,9 +83,20 @@ class QueryContext final : public store::ScanMemory, public gotext::ExecHost {
           " MiB of querier.total_memory_max; try again when others are done, or select less");
     return {};
   }
-  // Not OK: over the memory budget, out of time, or cancelled.
-  base::Status check() override {
+  base::Status check_work() const {
+    if (overworked_.load(std::memory_order_relaxed))
+      return base::resource_exhausted(
+          "the stages of the query take too long: more than " +
+          std::to_string(kRowCpuNs / base::kNsPerUs) + " us a line and " +
+          std::to_string(kByteCpuNs) + " ns a byte, and " +
+          std::to_string(kOvertimeMaxNs / base::kNsPerMs) +
+          " ms beyond that in all; use fewer stages, or simpler templates and regular expressions");
+    return {};
+  }
+  // Not OK: over the memory budget, too much work, out of time, or cancelled.
+  base::Status check() {
     SKALD_TRY(check_memory());
+    SKALD_TRY(check_work());
     if (request.abandoned()) return base::cancelled("the query was cancelled");
     if (request.timeout_ns > 0 && clock.monotonic_ns() > deadline_ns)
       return base::deadline_exceeded("the query ran into its deadline of " +
@@ -101,7 +117,8 @@ class QueryContext final : public store::ScanMemory, public gotext::ExecHost {
   const std::shared_ptr<MemoryPool::Share> share_;
   // Estimates: a series that grew a label gives back a little more than it took.
   std::atomic<std::int64_t> memory_{0};
-  std::atomic<bool> refused_{false}, large_{false};
+  std::atomic<bool> refused_{false}, large_{false}, overworked_{false};
+  std::atomic<std::int64_t> overtime_ns_{0};
 };
 
 }  // namespace skald::query

@@ -259,8 +259,9 @@ class RangeVisitor final : public store::BlockVisitor {
     SKALD_TRY_ASSIGN(auto times, block.timestamps());
     std::vector<GroupSample> samples(groups.first.size());
     std::vector<std::uint32_t> series(groups.first.size(), 0);
+    worker.row.pace()->begin();
     for (std::size_t g = 0; g < samples.size(); ++g) {
-      if (g % kRowsPerCheck == kRowsPerCheck - 1) SKALD_TRY(context_.check());
+      SKALD_TRY(worker.row.pace()->next(0));
       SKALD_TRY(run_group(block, groups, g, worker, samples[g], series[g]));
     }
     store::Selection left(selection.rows());
@@ -347,13 +348,14 @@ class RangeVisitor final : public store::BlockVisitor {
     std::size_t i = 0, next_line = 0;
     std::uint64_t bytes = 0;
     base::Status status;
+    worker.row.pace()->begin();
     selection.for_each([&](std::uint32_t r) {
       const std::size_t index = i++;
       if (!status.ok()) return;
-      if (index % kRowsPerCheck == kRowsPerCheck - 1) status = context_.check();
       const std::string_view line = text.test(r) ? lines.at(next_line++) : std::string_view();
       if (windows_.points_of(times[r]).empty()) return;
       bytes += line.size();
+      status = worker.row.pace()->next(line.size());
       worker.row.start(times[r], line, streams_[streams[r]].labels, metadata.of(r, index));
       const double size = sizes.empty() ? -1 : static_cast<double>(sizes[r]);
       if (status.ok()) status = sample(worker, streams[r], size);

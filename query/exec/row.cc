@@ -24,7 +24,9 @@ const LabelView* find(const std::vector<LabelView>& list, std::string_view name)
 
 }  // namespace
 
-Row::Row(const Hints& hints, QueryContext* query) : arena(query), hints_(&hints), query_(query) {}
+Row::Row(const Hints& hints, QueryContext* query) : arena(query), hints_(&hints), query_(query) {
+  if (query != nullptr) pace_.emplace(*query);
+}
 
 template <typename T>
 void Row::append(std::vector<T>& list, T item) {

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "proto/model/labels.h"
 #include "query/exec/arena.h"
 #include "query/exec/name_index.h"
+#include "query/exec/row_pace.h"
 
 namespace skald::query {
 
@@ -55,6 +57,7 @@ class Row {
 
   const Hints& hints() const noexcept { return *hints_; }
   QueryContext* query() const noexcept { return query_; }
+  RowPace* pace() noexcept { return pace_ ? &*pace_ : nullptr; }  // null: nobody's query
   // The query cannot go on with this row: its memory or its time is up, which it then says itself.
   void stop() noexcept { stopped_ = true; }
   bool stopped() const noexcept { return stopped_ || arena.refused(); }
@@ -131,6 +134,7 @@ class Row {
 
   const Hints* hints_;
   QueryContext* const query_;
+  std::optional<RowPace> pace_;
   bool stopped_ = false;
   const model::Labels* base_ = nullptr;
   std::array<std::vector<LabelView>, 3> added_;

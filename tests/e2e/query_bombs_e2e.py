@@ -75,6 +75,9 @@ def regex_bombs():
     yield "500 groups", f"{JOB} | regexp " + quoted("".join(f"(?P<g{i}>.*)" for i in range(500)))
     yield "replacement", (f'label_replace(label_replace(rate({JOB}[1h]),"x","{"$1" * 20000}","job",'
                           f'"(.*)"),"y","{"$1" * 20000}","x","(.*)")')
+    yield "500 parsers by expression", JOB + ' | regexp "(?P<a>.*)u(?P<b>.*)"' * 400
+    yield "100 groups, often", JOB + (" | regexp " + quoted("".join(
+        f"(?P<a{i}>.?)" for i in range(99)))) * 100
     yield "doubling replacement", ("label_replace(" * 60 + f"rate({JOB}[1h])" +
                                    ',"job","$1$1","job","(.*)")' * 60)
 
@@ -114,6 +117,9 @@ def list_bombs():
     yield "10,000 formats", JOB + " | label_format " + ",".join(f'a{i}="{{{{.job}}}}"'
                                                               for i in range(6000))
     yield "10,000 parsers", JOB + " | json" * 18000
+    yield "900 parsers", JOB + " | json" * 900
+    yield "2,000 conditions", f"{JOB} | json | " + " or ".join(["n < 0"] * 1990)
+    yield "400 addresses", JOB + ' |= ip("1.2.3.4")' * 400
     yield "names to drop", f"{JOB} | json | drop {names(13000)}"
     yield "by", f"sum by ({names(13000)}) (rate({JOB} | json [5m]))"
     yield "without", f"sum without ({names(13000)}) (rate({JOB} | json [5m]))"
@@ -147,6 +153,25 @@ def template_bombs():
     yield "alignment", "{{alignLeft 1000000000 .job}}"
     yield "nested JSON", "{{ fromJson `" + "[" * 50000 + "]" * 50000 + "` }}"
     yield "repeat of repeat", '{{ repeat 1000 (repeat 1000 (repeat 1000 "x")) }}'
+    yield "an expression of each line", (
+        '{{ regexReplaceAll (printf "(%s|\\\\pL{15}%s)" .user .n) __line__ "x" }}')
+    yield "a wrong expression of each line", '{{ count (printf "(\\\\pL{900}%s)" .n) "x" }}'
+    yield "an expression of 4 MB", '{{ count (repeat 1000000 "(a|") "x" }}'
+    yield "states without end", '{{ count "[ab].{0,900}[xyz]q" (repeat 100 __line__) }}'
+    yield "searches to the end", '{{ count "a.*z|a" (repeat 2000000 "a") }}'
+    yield "many passes", '{{ repeat 1000000 "x" | upper | lower | count "y" }}'
+    yield "long cutsets", ('{{ $x := repeat 1000000 "x" }}{{ $y := printf "%sx" (repeat 1000000 "y") }}'
+                           '{{ len (trimAll $y $x) }}')
+    yield "long needles", ('{{ $x := repeat 2000000 "x" }}{{ $y := printf "%sy" (repeat 1000000 "x") }}'
+                           '{{ contains $y $x }}{{ replace $y "" $x | len }}')
+    yield "digits without end", "{{ divf 1.5e308" + " 1.5e-300" * 8000 + " }}"
+    yield "variables", "".join('{{$v%d := repeat 4000000 "x"}}' % i for i in range(40))
+    yield "a wide tree", '{{ fromJson (printf "[%s1]" (repeat 1000000 "1,")) | len }}'
+    yield "all labels, often", "{{.}}" * 4000
+    yield "loops in loops", "{{range 300}}{{range 300}}{{range 300}}x{{end}}{{end}}{{end}}"
+    yield "two calls each", ('{{define "a"}}{{template "a"}}{{template "a"}}{{end}}'
+                             '{{template "a"}}')
+    yield "an error of 60 kB", '{{ duration "' + "x" * 60000 + '" }}'
 
 
 def bombs():
@@ -192,7 +217,8 @@ def post(skald, path, fields):
 
 def ask(skald, query):
     return post(skald, "/loki/api/v1/query_range",
-                {"query": query, "start": NOW - HOUR, "end": NOW + HOUR, "step": "60"})
+                {"query": query, "start": NOW - HOUR, "end": NOW + HOUR, "step": "60",
+                 "limit": "5000"})
 
 
 def check_queries(skald, meter):
@@ -200,6 +226,26 @@ def check_queries(skald, meter):
         meter.measure(name, lambda: ask(skald, query))
         meter.measure(name + ", formatted", lambda: post(
             skald, "/loki/api/v1/format_query", {"query": query}))
+
+
+def rule_bombs():
+    alert = "- {alert: a%d, expr: 'rate({job=\"bombs\"}[5m]) > 1', annotations: {x: %s}}\n"
+    nested = json.dumps("{{if true}}" * 400 + "x" + "{{end}}" * 400)
+    yield "nested templates", "".join(alert % (i, nested) for i in range(300))
+    yield "nested templates in 1 MB", "".join(alert % (i, nested) for i in range(120))
+    yield "a wide template", alert % (0, json.dumps("{{.a}}" * 40000))
+    yield "aliases", (alert % (0, "&long " + json.dumps("y" * 100000)) +
+                      "".join(alert % (i, "*long") for i in range(1, 5000)))
+    yield "aliases of a rule", "- &rule {alert: a, expr: %s}\n" % ("x" * 10000) + "- *rule\n" * 80000
+    yield "many values", "[" + "a," * 500000 + "]"
+    yield "deep values", "[" * 1000000
+
+
+def post_rules(skald, rules):
+    status, _, body = skald.http.request("POST", "/loki/api/v1/rules/bombs",
+                                         "name: bombs\nrules:\n" + rules,
+                                         {"Content-Type": "application/yaml"})
+    return status, body
 
 
 def check_other_endpoints(skald, meter):
@@ -220,17 +266,14 @@ def check_other_endpoints(skald, meter):
     rules = "".join(f"- record: r{i}\n  expr: {json.dumps(f'rate({text}[5m])')}\n"
                     for i, text in enumerate(classes))
 
-    def post_rules():
-        status, _, body = skald.http.request("POST", "/loki/api/v1/rules/bombs",
-                                             "name: bombs\nrules:\n" + rules,
-                                             {"Content-Type": "application/yaml"})
-        return status, body
-    meter.measure("rules of classes", post_rules)
+    for name, text in [("rules of classes", rules), *rule_bombs()]:
+        meter.measure(name, lambda: post_rules(skald, text))
 
 
-# Minutes of work on a few thousand lines.
-SLOW = '{{ repeat 1000000 "x" | upper | lower | count "y" }}'
-ENDLESS = f'sum(count_over_time({JOB} | label_format y=`{SLOW}` | y!="" [2h]))'
+# Many seconds of work on a few thousand lines, though each of them takes but a little.
+SLOW = "{{range 1000}}{{end}}"
+ENDLESS = " + ".join(f'sum(count_over_time({JOB} | json | label_format y=`{SLOW}` | n>{i} | y="" [2h]))'
+                     for i in range(200))
 
 
 def metric(skald, name):
@@ -248,8 +291,10 @@ def check_abandoned(skald):
     """Whoever closes the connection stops the query; a deadline stops it, too."""
     before = harness.cpu_seconds(skald.pid)
     with socket.create_connection(("127.0.0.1", skald.port)) as client:
-        target = "/loki/api/v1/query?" + urllib.parse.urlencode({"query": ENDLESS, "time": NOW + 10**9})
-        client.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        body = urllib.parse.urlencode({"query": ENDLESS, "time": NOW + 10**9})
+        client.sendall(("POST /loki/api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                        "application/x-www-form-urlencoded\r\nContent-Length: "
+                        f"{len(body)}\r\n\r\n{body}").encode())
         harness.wait_until("the query works",
                            lambda: harness.cpu_seconds(skald.pid) - before > 0.3)
         equal(metric(skald, "skald_queries_cancelled_total"), 0, "cancelled before")
@@ -259,8 +304,9 @@ def check_abandoned(skald):
     stopped = time.monotonic() - left
     harness.wait_until("silence", lambda: falls_silent(skald))
     limits = {"X-Loki-Query-Limits": '{"maxQueryTime": "500ms"}'}
-    target = "/loki/api/v1/query?" + urllib.parse.urlencode({"query": ENDLESS, "time": NOW + 10**9})
-    status, _, body = skald.http.request("GET", target, headers=limits)
+    status, _, body = skald.http.request(
+        "POST", "/loki/api/v1/query", urllib.parse.urlencode({"query": ENDLESS, "time": NOW + 10**9}),
+        {**limits, "Content-Type": "application/x-www-form-urlencoded"})
     equal(status, 504, f"past its deadline: {body[:200]}")
     harness.wait_until("silence", lambda: falls_silent(skald))
     print(f"abandoned: stopped after {stopped:.2f} s")
