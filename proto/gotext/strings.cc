@@ -276,7 +276,8 @@ base::Result<std::string> repeat(std::string_view text, std::int64_t count) {
 }
 
 std::size_t find(std::string_view text, std::string_view part, std::size_t from) noexcept {
-  if (from > text.size()) return std::string_view::npos;
+  if (from > text.size() || part.size() > text.size() - from) return std::string_view::npos;
+  if (part.empty()) return from;  // memmem() takes no null
   const void* at = memmem(text.data() + from, text.size() - from, part.data(), part.size());
   if (at == nullptr) return std::string_view::npos;
   return static_cast<std::size_t>(static_cast<const char*>(at) - text.data());

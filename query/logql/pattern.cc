@@ -11,6 +11,7 @@ namespace {
 // Literals of patterns often begin with a quote or a blank, as much of a line does: memmem() does
 // not stop at each.
 std::size_t find(std::string_view line, std::string_view literal, std::size_t from) {
+  if (literal.size() > line.size() - from) return std::string_view::npos;
   const void* found =
       ::memmem(line.data() + from, line.size() - from, literal.data(), literal.size());
   if (found == nullptr) return std::string_view::npos;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "proto/gotext/functions.h"
+#include "proto/gotext/strings.h"
 #include "proto/gotext/template.h"
 
 namespace skald::gotext {
@@ -136,6 +137,14 @@ TEST(TemplateBounds, CutsetsAndNeedlesMayBeAsLongAsTheText) {
       executed(R"({{ $x := repeat 2000000 "x" }}{{ $y := printf "%sy" (repeat 999999 "x") }})"
                R"({{ contains $y $x }}{{ Replace $x $y "" -1 | len }})")
           .ok());
+}
+
+TEST(TemplateBounds, TheEmptyTextIsFoundInEveryText) {
+  for (const std::string_view text : {std::string_view(), std::string_view("ab")}) {
+    for (std::size_t from = 0; from <= text.size(); ++from) EXPECT_EQ(find(text, {}, from), from);
+    EXPECT_EQ(find(text, {}, text.size() + 1), std::string_view::npos);
+    EXPECT_EQ(find(text, "abc"), std::string_view::npos);
+  }
 }
 
 TEST(TemplateBounds, ExactDecimalsHaveABoundedNumberOfDigits) {
