@@ -1,22 +1,12 @@
 #include "query/logql/pattern.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "proto/base/utf8.h"
+#include "proto/gotext/strings.h"
 
 namespace skald::query::logql {
 namespace {
-
-// Literals of patterns often begin with a quote or a blank, as much of a line does: memmem() does
-// not stop at each.
-std::size_t find(std::string_view line, std::string_view literal, std::size_t from) {
-  if (literal.size() > line.size() - from) return std::string_view::npos;
-  const void* found =
-      ::memmem(line.data() + from, line.size() - from, literal.data(), literal.size());
-  if (found == nullptr) return std::string_view::npos;
-  return static_cast<std::size_t>(static_cast<const char*>(found) - line.data());
-}
 
 bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_name_char(char c) { return is_name_start(c) || (c >= '0' && c <= '9'); }
@@ -88,7 +78,7 @@ bool Pattern::test(std::string_view line) const {
   std::size_t at = 0;
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (nodes_[i].capture) continue;
-    const std::size_t found = find(line, nodes_[i].text, at);
+    const std::size_t found = gotext::find(line, nodes_[i].text, at);
     if (found == std::string_view::npos) return false;
     if (i != 0 && found == at) return false;
     at = found + nodes_[i].text.size();
@@ -112,7 +102,7 @@ void Pattern::captures(std::string_view line, std::vector<std::string_view>& out
       return;
     }
     const std::string& literal = nodes_[next + 1].text;
-    const std::size_t found = find(line, literal, 0);
+    const std::size_t found = gotext::find(line, literal);
     if (found == std::string_view::npos) {
       if (named) out.push_back(line);
       return;
