@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <functional>
 #include <numeric>
 #include <random>
 #include <tuple>
@@ -15,19 +14,6 @@ namespace {
 std::uint64_t random_seed() {
   std::random_device device;
   return std::uint64_t{device()} << 32 | device();
-}
-
-template <typename T>
-void keep_one_per_interval(std::deque<T>& hits, std::int64_t interval_ns, std::size_t limit,
-                           const std::function<const Hit&(const T&)>& hit_of) {
-  std::deque<T> kept;
-  for (T& one : hits) {
-    if (kept.size() == limit) break;
-    const std::int64_t distance =
-        kept.empty() ? interval_ns : std::abs(hit_of(one).time - hit_of(kept.back()).time);
-    if (distance >= interval_ns) kept.push_back(std::move(one));
-  }
-  hits = std::move(kept);
 }
 
 }  // namespace
@@ -139,13 +125,22 @@ Hit LogHits::to_place(const HeldHit& held) {
   return out;
 }
 
+template <typename T>
+void LogHits::thin_out(std::deque<T>& hits, std::int64_t interval_ns, std::size_t limit) {
+  std::sort(hits.begin(), hits.end(), order());
+  std::deque<T> kept;
+  for (T& one : hits) {
+    if (kept.size() == limit) break;
+    const std::int64_t distance =
+        kept.empty() ? interval_ns : std::abs(hit_of(one).time - hit_of(kept.back()).time);
+    if (distance >= interval_ns) kept.push_back(std::move(one));
+  }
+  hits = std::move(kept);
+}
+
 void LogHits::thin_out(std::int64_t interval_ns, std::size_t limit) {
-  std::sort(held_.begin(), held_.end(), order());
-  std::sort(places_.begin(), places_.end(), order());
-  keep_one_per_interval<HeldHit>(held_, interval_ns, limit,
-                                 [](const HeldHit& held) -> const Hit& { return held.hit; });
-  keep_one_per_interval<Hit>(places_, interval_ns, limit,
-                             [](const Hit& hit) -> const Hit& { return hit; });
+  thin_out(held_, interval_ns, limit);
+  thin_out(places_, interval_ns, limit);
 }
 
 template <typename T>

@@ -101,6 +101,8 @@ class LogHits {
   bool before(const Hit& a, const Hit& b) const;
   template <typename T>
   void push(std::deque<T>& best, T hit);
+  template <typename T>
+  void thin_out(std::deque<T>& hits, std::int64_t interval_ns, std::size_t limit);
   Hit to_place(const HeldHit& held);
   // Hit::labels becomes the place of the labels among all, sorted; by it, their old numbers.
   template <typename T>
