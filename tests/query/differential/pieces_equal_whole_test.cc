@@ -32,6 +32,16 @@ class TextSink final : public net::BodySink {
   std::string text;
 };
 
+query::QueryRequest for_all_entries(std::string text, LargeAnswer large) {
+  query::QueryRequest request;
+  request.text = std::move(text);
+  request.start_ns = kStart;
+  request.end_ns = kStart + 3600 * kSecondNs;
+  request.limit = 1'000'000;
+  request.large = large;
+  return request;
+}
+
 class PiecesEqualWhole : public ::testing::Test {
  protected:
   PiecesEqualWhole()
@@ -149,12 +159,8 @@ TEST_F(PiecesEqualWhole, OnRandomQueries) {
 TEST_F(PiecesEqualWhole, SeveralReadersAtOnceGetTheSame) {
   Random random(3);
   fill(random, "fake");
-  query::QueryRequest request;
-  request.text = R"({job=~".+"} | json)";
-  request.start_ns = kStart;
-  request.end_ns = kStart + 3600 * kSecondNs;
-  request.limit = 1'000'000;
-  request.large = LargeAnswer::kFoldedPieces;
+  const query::QueryRequest request =
+      for_all_entries(R"({job=~".+"} | json)", LargeAnswer::kFoldedPieces);
   const auto answer = run(request, 0, 4096);
   std::vector<std::string> texts(4);
   std::vector<std::thread> readers;
@@ -182,12 +188,7 @@ void damage_parts(const std::filesystem::path& directory) {
 TEST_F(PiecesEqualWhole, AnAnswerWhoseBlocksAreDamagedMeanwhileEndsWithAnError) {
   Random random(1);
   fill(random, "fake");
-  query::QueryRequest request;
-  request.text = R"({job=~".+"})";
-  request.start_ns = kStart;
-  request.end_ns = kStart + 3600 * kSecondNs;
-  request.limit = 1'000'000;
-  request.large = LargeAnswer::kPieces;
+  const query::QueryRequest request = for_all_entries(R"({job=~".+"})", LargeAnswer::kPieces);
   const auto answer = run(request, 0, 4096);
   ASSERT_TRUE(answer.ok());
   const auto& pieces = std::get<query::LogPiecesPtr>(answer->data);
@@ -209,12 +210,8 @@ TEST_F(PiecesEqualWhole, AnAnswerWhoseBlocksAreDamagedMeanwhileEndsWithAnError) 
 TEST_F(PiecesEqualWhole, AnAnswerStaysWhatItWasWhenItWasFound) {
   Random random(2);
   fill(random, "fake");
-  query::QueryRequest request;
-  request.text = R"({job=~".+"} | json)";
-  request.start_ns = kStart;
-  request.end_ns = kStart + 3600 * kSecondNs;
-  request.limit = 1'000'000;
-  request.large = LargeAnswer::kFoldedPieces;
+  const query::QueryRequest request =
+      for_all_entries(R"({job=~".+"} | json)", LargeAnswer::kFoldedPieces);
   const auto answer = run(request, 0, 4096);
   ASSERT_TRUE(answer.ok());
   const std::string before = to_text(answer, request, request.large);
